@@ -1,0 +1,52 @@
+# Two commands matter: `make demo` shows the main job, `make test` passes the tests. Each does all its set-up.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+LOCK := requirements-dev.lock
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-cluster lint format bench check lock clean
+
+help: ## these lines
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(STAMP): $(LOCK) pyproject.toml
+	@echo "making the virtual environment in $(VENV) (a minute, once)"
+	@$(PYTHON) -c 'import sys; sys.exit("responder needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## show the main job; ONCE=1 plays it to the end and verifies it
+	@$(BIN)/responder demo $(if $(ONCE),--once)
+
+test: $(STAMP) ## all fast tests
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not real_cluster" $(ARGS)
+
+test-cluster: $(STAMP) ## the tests on a real kube-apiserver and Argo CD
+	@$(BIN)/pytest -m real_cluster $(ARGS)
+
+lint: $(STAMP) ## ruff, ruff format, mypy strict, import law
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## let ruff put the code in order
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+
+bench: $(STAMP) ## the numbers of the README, measured here
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+check: lint test ## everything that must be green
+
+lock: ## pin every dependency by hash (needs uv)
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.lock
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c requirements.lock -o requirements-dev.lock
+
+clean: ## forget the environment and caches
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -1,0 +1,1 @@
+"""The colleague who was awake when an Argo CD hook migration failed."""

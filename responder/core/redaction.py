@@ -1,0 +1,1 @@
+"""Secrets and row data out, structure kept."""

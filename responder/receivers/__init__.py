@@ -1,0 +1,1 @@
+"""Who is told: one module a receiver, and the durable outbox that delivers."""

@@ -1,0 +1,1 @@
+"""What is remembered: one port (`responder.ports.Store`), adapters that keep it."""

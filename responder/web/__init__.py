@@ -1,0 +1,1 @@
+"""The faces over HTTP: webhook intake, incident API, gate, pages, probes."""
