@@ -1,0 +1,271 @@
+"""Settings: strict, frozen, read once. Unknown keys are refused; secrets are named by file, never written here."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from responder.core.actions import Mode
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+class ConfigError(Exception):
+    """Every fault of one file, each with its place: ``file:line:column: reason``."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def parse_duration(value: object) -> object:
+    """``30s``, ``2m``, ``1h30m``, ``7d``."""
+    if not isinstance(value, str):
+        return value
+    parts = _DURATION.findall(value)
+    if not parts or "".join(n + u for n, u in parts) != value:
+        raise ValueError(f"{value!r} is no duration: write it like 30s, 2m, 1h30m or 7d")
+    return timedelta(seconds=sum(float(n) * _UNITS[u] for n, u in parts))
+
+
+def parse_size(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value)
+    if match is None:
+        raise ValueError(f"{value!r} is no size: write it like 512KiB, 100MiB or 2GiB")
+    return int(match[1]) * _BYTES[match[2]]
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Size = Annotated[int, BeforeValidator(parse_size)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listen(_Model):
+    host: str = "0.0.0.0"  # noqa: S104 - a Pod listens on its own address; the NetworkPolicy says who may come
+    port: int = Field(default=8080, ge=0, le=65535)
+    url: str = ""  # how people reach us, for links in alerts
+
+
+class ArgoCD(_Model):
+    name: str = "argocd"
+    namespace: str = "argocd"
+    application_namespaces: tuple[str, ...] = ()  # beside its own; "*" is every namespace
+    url: str = ""
+
+
+class ClusterConfig(_Model):
+    """A destination cluster. The first one without ``server`` is the one we run in."""
+
+    name: str = "in-cluster"
+    server: str = "https://kubernetes.default.svc"  # as Applications name it
+    kubeconfig: Path | None = None
+    context: str | None = None
+    url: str = ""  # plain URL, for the demo and tests
+    token_file: Path | None = None
+    namespaces: tuple[str, ...] = ()  # empty: the whole cluster
+
+
+class StoreConfig(_Model):
+    url: str = "sqlite:///var/lib/responder/responder.db"
+
+
+class Webhook(_Model):
+    token_files: tuple[Path, ...] = Field(default=(), max_length=2)  # two, so that a token can be rotated
+    body_limit: Size = 3 << 20
+    read_deadline: Duration = timedelta(seconds=10)
+
+
+class StaticToken(_Model):
+    name: str  # who it is, in the audit
+    token_file: Path
+    role: Literal["viewer", "operator"] = "viewer"
+
+
+class Access(_Model):
+    static_tokens: tuple[StaticToken, ...] = ()
+
+
+class Recorder(_Model):
+    follows: int = Field(default=200, ge=1)  # logs followed at once
+    memory: Size = 64 << 20  # of all rings together
+    head: Size = 64 << 10  # kept of each log's beginning
+    tail: Size = 448 << 10  # and of its end
+    line: Size = 16 << 10  # longer lines are cut
+    spill_every: Duration = timedelta(seconds=2)
+    stuck_after: Duration = timedelta(seconds=30)
+    running_limit: Duration = timedelta(minutes=30)  # a hook that runs longer is reported
+    sidecars: tuple[str, ...] = (
+        "istio-proxy", "linkerd-proxy", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent", "envoy", "dapr", "daprd",
+    )  # fmt: skip
+
+
+class Redaction(_Model):
+    key_file: Path | None = None  # absent: a new key at each start, equal values are comparable within one run
+
+
+class ReceiverConfig(_Model):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    type: Literal["alertmanager", "webhook", "slack"]
+    urls: tuple[str, ...] = ()
+    url_file: Path | None = None  # when the URL is itself a secret (Slack)
+    secret_file: Path | None = None  # signing secret (webhook)
+    token_file: Path | None = None  # bearer token
+    timeout: Duration = timedelta(seconds=10)
+    repeat_every: Duration = timedelta(minutes=1)  # Alertmanager: kept alive
+    template: Path | None = None
+
+    @model_validator(mode="after")
+    def _has_an_address(self) -> "ReceiverConfig":
+        if not self.urls and self.url_file is None:
+            raise ValueError(f"receiver {self.name} needs urls or url_file")
+        return self
+
+
+class Routing(_Model):
+    annotation: str = "hook-responder.io/owner"
+    projects: Mapping[str, str] = Field(default_factory=dict)  # project -> owner
+    receivers: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)  # owner -> receivers
+    default: tuple[str, ...] = ()  # receivers
+    default_owner: str = "platform"
+
+
+class Promotion(_Model):
+    service_label: str = "app.kubernetes.io/part-of"
+    environment_label: str = "hook-responder.io/environment"
+    environments: tuple[str, ...] = ()  # in their order of promotion
+
+
+class Ceilings(_Model):
+    """Resyncs, Argo CD's own runs counted too, whatever the rules say (I3)."""
+
+    per_application_day: int = Field(default=6, ge=0)
+    per_responder_hour: int = Field(default=20, ge=0)
+
+
+class Actions(_Model):
+    mode: Mode = Mode.SHADOW
+    ceilings: Ceilings = Ceilings()
+    expire_after: Duration = timedelta(minutes=15)
+    historic_after: Duration = timedelta(minutes=30)
+    alert_floor: Duration = timedelta(minutes=10)
+    group_wait: Duration = timedelta(seconds=10)  # so that one dead database is one page
+    opt_in_manual: bool = False  # resync Applications without auto-sync
+
+
+class KillSwitch(_Model):
+    namespace: str = "hook-responder"
+    name: str = "responder-killswitch"
+
+
+class Retention(_Model):
+    incidents: Duration = timedelta(days=90)
+    logs: Duration = timedelta(days=30)
+    audit: Duration = timedelta(days=365)
+    size: Size = 10 << 30
+
+
+class Settings(_Model):
+    listen: Listen = Listen()
+    argocd: ArgoCD = ArgoCD()
+    clusters: tuple[ClusterConfig, ...] = (ClusterConfig(),)
+    store: StoreConfig = StoreConfig()
+    webhook: Webhook = Webhook()
+    access: Access = Access()
+    recorder: Recorder = Recorder()
+    redaction: Redaction = Redaction()
+    signatures: tuple[Path, ...] = ()
+    rules: Path | None = None
+    receivers: tuple[ReceiverConfig, ...] = ()
+    routing: Routing = Routing()
+    promotion: Promotion = Promotion()
+    actions: Actions = Actions()
+    killswitch: KillSwitch = KillSwitch()
+    retention: Retention = Retention()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> "Settings":
+        names = [r.name for r in self.receivers]
+        if len(set(names)) != len(names):
+            raise ValueError("receivers: two have the same name")
+        wanted = {*self.routing.default, *(n for group in self.routing.receivers.values() for n in group)}
+        if missing := sorted(wanted - set(names)):
+            raise ValueError(f"routing names receivers that are not configured: {', '.join(missing)}")
+        return self
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check ``responder.yaml``; raises ``ConfigError`` with every fault and its line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+    return parse_settings(text, str(path))
+
+
+def parse_settings(text: str, file: str) -> Settings:
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError([yaml_problem(error, file)]) from error
+    try:
+        return Settings.model_validate(data or {})
+    except ValidationError as error:
+        raise ConfigError([f"{place(node, e['loc'], file)}: {describe(e)}" for e in error.errors()]) from error
+
+
+def yaml_problem(error: yaml.YAMLError, file: str) -> str:
+    mark = getattr(error, "problem_mark", None)
+    reason = getattr(error, "problem", None) or str(error)
+    return f"{file}:{mark.line + 1}:{mark.column + 1}: {reason}" if mark else f"{file}: {reason}"
+
+
+def place(node: yaml.Node | None, path: tuple[Any, ...], file: str) -> str:
+    """``file:line:column`` of a pydantic location in the YAML it came from, as near as it can be told."""
+    for step in path:
+        found = _child(node, step)
+        if found is None:
+            continue
+        node = found
+    if node is None:
+        return f"{file}:1:1"
+    return f"{file}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def _child(node: yaml.Node | None, step: object) -> yaml.Node | None:
+    if isinstance(node, yaml.MappingNode):
+        return next((v for k, v in node.value if k.value == str(step)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step]  # type: ignore[no-any-return] # PyYAML's stubs leave node values untyped
+    return None
+
+
+def describe(error: Mapping[str, Any]) -> str:
+    """One pydantic error in our words."""
+    where = ".".join(str(step) for step in error["loc"]) or "file"
+    if error["type"] == "extra_forbidden":
+        return f"{where}: unknown key"
+    return f"{where}: {str(error['msg']).removeprefix('Value error, ')}"
+
+
+def read_secret(path: Path) -> str:
+    """A secret from its file, without the newline that editors add; an empty one is an error."""
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError([f"{path}: secret cannot be read: {error.strerror}"]) from error
+    if not secret:
+        raise ConfigError([f"{path}: secret is empty"])
+    return secret

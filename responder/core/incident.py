@@ -1,0 +1,81 @@
+"""Incident: one trouble with one Application, and its life."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from responder.core.actions import Decision
+from responder.core.argocd import AppKey
+from responder.core.failure import Diagnosis
+
+
+class IncidentState(StrEnum):
+    FIRING = "firing"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    SUPERSEDED = "superseded"
+
+    @property
+    def open(self) -> bool:
+        return self in (IncidentState.FIRING, IncidentState.ACKNOWLEDGED)
+
+
+class HookIdentity(msgspec.Struct, frozen=True, order=True):
+    """The same hook over attempts and operations: what must end well before an incident is over (truth 7)."""
+
+    cluster: str
+    kind: str
+    namespace: str
+    name: str  # or the generateName prefix
+    sync_phase: str
+
+    def __str__(self) -> str:
+        return f"{self.sync_phase} {self.kind} {self.namespace}/{self.name}"
+
+
+class TimelineEntry(msgspec.Struct, frozen=True):
+    at: datetime
+    what: str
+    by: str  # "argocd", "cluster", "responder", "rule <name>", a person
+
+
+class FailingHook(msgspec.Struct, frozen=True):
+    hook: HookIdentity
+    failed_at: datetime  # of its newest failure
+    succeeded_at: datetime | None = None
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """What is decided and remembered; operations and hook runs are stored apart and joined for show."""
+
+    id: str
+    app: AppKey
+    app_uid: str
+    project: str
+    argocd: str  # name of the Argo CD instance, from the configuration
+    destination: str
+    destination_namespace: str
+    state: IncidentState
+    opened_at: datetime
+    updated_at: datetime
+    opened_for: str  # why it was opened, a sentence
+    sync_phase: str = ""  # of the first failing hook
+    operations: tuple[datetime, ...] = ()  # startedAt of those that belong to it, oldest first
+    revisions: tuple[str, ...] = ()
+    diagnosis: Diagnosis | None = None
+    failing: tuple[FailingHook, ...] = ()
+    evidence_version: str = ""
+    decisions: tuple[Decision, ...] = ()
+    timeline: tuple[TimelineEntry, ...] = ()
+    impact: str = ""
+    changed: str = ""
+    owner: str = ""
+    acknowledged_by: str = ""
+    muted_until: datetime | None = None
+    resolved_at: datetime | None = None
+    resolved_by: str = ""
+    alerted_at: datetime | None = None  # when a first alert went to the outbox
+    correlation: str = ""  # key shared with other incidents; empty: none
+    parent: str | None = None
+    children: tuple[str, ...] = ()  # of a parent: incident ids
