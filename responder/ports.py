@@ -271,7 +271,7 @@ class Switch(StrEnum):
 
 
 class Resync(msgspec.Struct, frozen=True):
-    """The same revisions again, as judged: every field is compared before the write, and the write is compare-and-swap."""
+    """The same revisions again, as judged: each field is compared before the write; the write is compare-and-swap."""
 
     action: ActionRecord
     app: AppKey

@@ -35,7 +35,7 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class LogSummary(msgspec.Struct, frozen=True):
-    """What is kept of one container run's log. Every line is kept, or counted as dropped; one nobody scanned is a gap."""
+    """What is kept of one container run's log: a line is kept, or counted as dropped; one nobody scanned is a gap."""
 
     key: str  # names the log in the store: pod uid/container/restart
     lines: int = 0  # scanned

@@ -54,7 +54,7 @@ class PodRun(msgspec.Struct, frozen=True):
     message: str = ""
     unscheduled: str = ""  # message of PodScheduled=False; empty when scheduled
     disrupted: str = (
-        ""  # reason of DisruptionTarget=True: PreemptionByScheduler, DeletionByTaintManager, EvictionByEvictionAPI...
+        ""  # reason of DisruptionTarget=True: PreemptionByScheduler, EvictionByEvictionAPI...
     )
     containers: tuple[ContainerRun, ...] = ()
     deleting_at: datetime | None = None  # deletionTimestamp was seen
