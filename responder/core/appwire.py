@@ -63,7 +63,7 @@ class _SyncPolicy(_Wire):
 
 
 class _Spec(_Wire):
-    destination: _Destination = _Destination()
+    destination: _Destination = msgspec.field(default_factory=_Destination)
     project: str = "default"
     source: dict[str, Any] | None = None
     sources: list[dict[str, Any]] | None = None
@@ -180,7 +180,7 @@ class _Status(_Wire):
 
 class _Application(_Wire):
     metadata: _Metadata
-    spec: _Spec = _Spec()
+    spec: _Spec = msgspec.field(default_factory=_Spec)
     operation: _Operation | None = None
     status: _Status | None = None
 
@@ -195,7 +195,7 @@ class NotAnApplicationError(Exception):
 
 
 def decode_application(raw: bytes | msgspec.Raw, redact: Callable[[str], str]) -> Application:
-    """Raises ``NotAnApplicationError``. ``redact`` is applied to every message that Argo CD may have put secrets into."""
+    """Raises ``NotAnApplicationError``. ``redact`` goes over every message: Argo CD may have put secrets into it."""
     try:
         wire = _decoder.decode(raw)
     except msgspec.MsgspecError as error:
