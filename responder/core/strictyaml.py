@@ -79,12 +79,27 @@ class Document:
             return f"{self.place(path, key=True)}: {where}: unknown key{suggest(str(path[-1]), known)}"
         if error["type"] == "missing":
             return f"{self.place(path)}: {where}: missing"
-        return f"{self.place(path)}: {where}: {str(error['msg']).removeprefix('Value error, ')}"
+        return f"{self.place(path)}: {where}: {_said(error)}"
+
+
+_EXPECTED = {
+    "tuple_type": "expected a list",
+    "dict_type": "expected a mapping",
+    "mapping_type": "expected a mapping",
+    "model_type": "expected a mapping",
+    "string_type": "expected text, quote it",
+}
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    """pydantic's reason in the words of YAML."""
+    text = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "expected")
+    return _EXPECTED.get(error["type"], text)
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
     """What would be right: the nearest word, or all of them."""
-    words = sorted(known)
+    words = sorted(str(word) for word in known)
     near = get_close_matches(wrong[:100], words, n=1)
     if near:
         return f", did you mean {near[0]}?"
