@@ -7,10 +7,10 @@ from typing import Protocol
 
 import msgspec
 
-from responder.core.actions import ActionRecord, Outcome
+from responder.core.actions import Act, ActionRecord, Outcome, Switch
 from responder.core.alert import Alert, Delivery
 from responder.core.argocd import AppKey, Application, OperationRecord
-from responder.core.evidence import LogChunk
+from responder.core.evidence import Freshness, LogChunk
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident, IncidentState
 from responder.core.promotion import Block
@@ -62,6 +62,10 @@ class AuditEntry(msgspec.Struct, frozen=True):
 
 class StoreError(Exception):
     """The store cannot do it now (full, locked, broken, closed): nothing of the commit was kept."""
+
+
+class StoreConflict(StoreError):
+    """The store is well, but this contradicts what it holds: a second open incident of one Application uid."""
 
 
 # What can be written. One ``commit`` of several is atomic and durable when it returns.
@@ -133,7 +137,7 @@ Write = (
 
 
 class IncidentQuery(msgspec.Struct, frozen=True):
-    """Newest first. ``cursor`` is opaque, from the previous page."""
+    """Newest first. ``cursor`` is opaque, from the previous page; ValueError when it is not one of ours."""
 
     states: tuple[IncidentState, ...] = ()  # empty: all
     app: AppKey | None = None
@@ -227,14 +231,6 @@ class Receiver(Protocol):
     async def close(self) -> None: ...
 
 
-class Freshness(msgspec.Struct, frozen=True):
-    """How current our picture of the cluster is."""
-
-    synced: bool  # every needed watch has listed once
-    observed_at: datetime | None  # the oldest of the watches' last words
-    trouble: str = ""  # why not, a sentence
-
-
 class Cluster(Protocol):
     """What is true in the cluster, from the watches: no call of these goes over the network."""
 
@@ -259,63 +255,6 @@ class Cluster(Protocol):
     def project_annotation(self, project: str, name: str) -> str | None: ...
 
     def freshness(self) -> Freshness: ...
-
-
-class Switch(StrEnum):
-    """The kill switch as read from its ConfigMap just now."""
-
-    RELEASED = "released"
-    ENGAGED = "engaged"
-    ABSENT = "absent"
-    UNREADABLE = "unreadable"
-
-
-class Resync(msgspec.Struct, frozen=True):
-    """The same revisions again, as judged: each field is compared before the write; the write is compare-and-swap."""
-
-    action: ActionRecord
-    app: AppKey
-    app_uid: str
-    started_at: datetime
-    finished_at: datetime | None
-    sources: str
-    revisions: tuple[str, ...]
-    sync_options: tuple[str, ...]
-    prune: bool
-
-
-class StopRetries(msgspec.Struct, frozen=True):
-    action: ActionRecord
-    app: AppKey
-    app_uid: str
-    started_at: datetime
-    finished_at: datetime  # of the attempt after which it waits
-
-
-class Terminate(msgspec.Struct, frozen=True):
-    action: ActionRecord
-    app: AppKey
-    app_uid: str
-    started_at: datetime
-    run_uids: tuple[str, ...]  # hooks that were judged: none of their migration containers runs
-
-
-class DeleteHook(msgspec.Struct, frozen=True):
-    action: ActionRecord
-    cluster: str
-    namespace: str
-    name: str
-    uid: str
-
-
-class Annotate(msgspec.Struct, frozen=True):
-    action: ActionRecord
-    app: AppKey
-    app_uid: str
-    annotations: dict[str, str]
-
-
-Act = Resync | StopRetries | Terminate | DeleteHook | Annotate
 
 
 class Actuator(Protocol):

@@ -106,3 +106,60 @@ class ActionRecord(msgspec.Struct, frozen=True):
     new_operation: datetime | None = None  # startedAt of the operation it made
     touched: bool = False  # the one nudge was given
     target: str = ""  # delete-hook: "namespace/name/uid"
+
+
+class Switch(StrEnum):
+    """The kill switch as read from its ConfigMap just now."""
+
+    RELEASED = "released"
+    ENGAGED = "engaged"
+    ABSENT = "absent"
+    UNREADABLE = "unreadable"
+
+
+class Resync(msgspec.Struct, frozen=True):
+    """The same revisions again, as judged: each field is compared before the write; the write is compare-and-swap."""
+
+    action: ActionRecord
+    app: AppKey
+    app_uid: str
+    started_at: datetime
+    finished_at: datetime | None
+    sources: str
+    revisions: tuple[str, ...]
+    sync_options: tuple[str, ...]
+    prune: bool
+
+
+class StopRetries(msgspec.Struct, frozen=True):
+    action: ActionRecord
+    app: AppKey
+    app_uid: str
+    started_at: datetime
+    finished_at: datetime  # of the attempt after which it waits
+
+
+class Terminate(msgspec.Struct, frozen=True):
+    action: ActionRecord
+    app: AppKey
+    app_uid: str
+    started_at: datetime
+    run_uids: tuple[str, ...]  # hooks that were judged: none of their migration containers runs
+
+
+class DeleteHook(msgspec.Struct, frozen=True):
+    action: ActionRecord
+    cluster: str
+    namespace: str
+    name: str
+    uid: str
+
+
+class Annotate(msgspec.Struct, frozen=True):
+    action: ActionRecord
+    app: AppKey
+    app_uid: str
+    annotations: dict[str, str]
+
+
+Act = Resync | StopRetries | Terminate | DeleteHook | Annotate

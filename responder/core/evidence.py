@@ -63,3 +63,11 @@ class ClusterEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     first_at: datetime | None = None
     last_at: datetime | None = None
     about: str = ""  # "Job/name", "Pod/name"
+
+
+class Freshness(msgspec.Struct, frozen=True):
+    """How current our picture of the cluster is."""
+
+    synced: bool  # every needed watch has listed once
+    observed_at: datetime | None  # the oldest of the watches' last words
+    trouble: str = ""  # why not, a sentence

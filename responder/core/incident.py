@@ -6,6 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from responder.core.actions import Decision
+from responder.core.alert import AlertState, Severity
 from responder.core.argocd import AppKey
 from responder.core.failure import Diagnosis
 
@@ -46,6 +47,16 @@ class FailingHook(msgspec.Struct, frozen=True):
     succeeded_at: datetime | None = None
 
 
+class AlertMark(msgspec.Struct, frozen=True):
+    """What one receiver was last told."""
+
+    receiver: str
+    state: AlertState
+    severity: Severity
+    fingerprint: str  # of what was said: the same is not said twice
+    at: datetime
+
+
 class Incident(msgspec.Struct, frozen=True):
     """What is decided and remembered; operations and hook runs are stored apart and joined for show."""
 
@@ -72,10 +83,11 @@ class Incident(msgspec.Struct, frozen=True):
     changed: str = ""
     owner: str = ""
     acknowledged_by: str = ""
+    acknowledged_at: datetime | None = None
     muted_until: datetime | None = None
     resolved_at: datetime | None = None
     resolved_by: str = ""
-    alerted_at: datetime | None = None  # when a first alert went to the outbox
+    alerts: tuple[AlertMark, ...] = ()
     correlation: str = ""  # key shared with other incidents; empty: none
     parent: str | None = None
     children: tuple[str, ...] = ()  # of a parent: incident ids
