@@ -1,1 +1,134 @@
-"""Secrets and row data out, structure kept."""
+"""Secrets and row data out, structure kept.
+
+Every value that goes out leaves `[redacted:xxxxxxxx]` in its place: a keyed hash, so that equal values stay
+comparable within one installation and nothing can be guessed back without its key. Names of tables, columns,
+constraints and migrations, error codes, hosts and paths stay: the diagnosis rests on them.
+
+Works on UTF-8 bytes read as Latin-1: a log is not always text, and RE2's classes skip broken UTF-8.
+"""
+
+from collections.abc import Collection
+from hashlib import blake2b
+
+import msgspec
+import re2
+
+from responder.core import credentials, row_data, statements
+from responder.core.rewriting import SEALED, Rule, Seal, captured
+
+_KEY_BODY = captured(r"""([A-Za-z0-9+/=]{16,})|(?:^|[\s"'|])([A-Za-z0-9+/=]+)\W*$""")
+_MOST_LINES = 200  # an RSA key of 16,384 bits has 190; a lost END line must not swallow the log
+
+
+def _unchanged(line: bytes, _seal: Seal) -> bytes:
+    return line
+
+
+_RULES: tuple[Rule, ...] = (
+    *credentials.RULES,
+    *row_data.RULES,
+    *statements.RULES,
+    Rule(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----[^-]*$", _unchanged),
+    Rule(statements.OPENS, _unchanged),
+)
+_KEY_OPENS, _STATEMENT_OPENS = len(_RULES) - 2, len(_RULES) - 1
+
+
+class Redactor(msgspec.Struct, frozen=True):
+    """Holds no state but its key: safe to share between all logs."""
+
+    key: bytes
+
+    def value(self, secret: str) -> str:
+        return self.seal(_encode(secret)).decode()
+
+    def line(self, text: str) -> str:
+        """One whole line of a log; nothing is found in half a line."""
+        raw = _encode(text)
+        hits = _GATE.Match(raw)
+        return text if hits is None else _decode(_rewritten(raw, hits, self.seal))
+
+    def text(self, text: str) -> str:
+        """Several lines that belong together: a message, a manifest, the tail of a log."""
+        stream = self.stream()
+        return "\n".join(map(stream.line, text.split("\n")))
+
+    def stream(self) -> "LineRedactor":
+        return LineRedactor(self.seal)
+
+    def seal(self, secret: bytes) -> bytes:
+        if SEALED.fullmatch(secret):
+            return secret
+        return b"[redacted:%s]" % blake2b(secret, digest_size=4, key=self.key).hexdigest().encode()
+
+
+class LineRedactor:
+    """One log, line after line: what began on an earlier line (a private key, a statement) goes on."""
+
+    __slots__ = ("_key_lines", "_seal", "_statement_lines")
+
+    def __init__(self, seal: Seal) -> None:
+        self._seal = seal
+        self._key_lines = 0  # how many more may belong to the key that is open
+        self._statement_lines = 0
+
+    def line(self, text: str) -> str:
+        raw = _encode(text)
+        hits = _GATE.Match(raw)
+        if hits is None and not self._key_lines and not self._statement_lines:
+            return text
+        raw = self._within_statement(self._within_key(raw))
+        self._note_what_opens(raw, hits or ())
+        return _decode(_rewritten(raw, hits or (), self._seal))
+
+    def _note_what_opens(self, raw: bytes, hits: Collection[int]) -> None:
+        if _KEY_OPENS in hits:
+            self._key_lines = _MOST_LINES
+        if _STATEMENT_OPENS in hits and statements.goes_on(raw):
+            self._statement_lines = _MOST_LINES
+
+    def _within_key(self, raw: bytes) -> bytes:
+        if not self._key_lines:
+            return raw
+        body, end, rest = raw.partition(b"-----END")
+        self._key_lines = 0 if end else self._key_lines - 1
+        return _KEY_BODY(body, self._seal) + end + rest
+
+    def _within_statement(self, raw: bytes) -> bytes:
+        if not self._statement_lines:
+            return raw
+        if statements.ended_before(raw):
+            self._statement_lines = 0
+            return raw
+        self._statement_lines = 0 if raw.rstrip().endswith(b";") else self._statement_lines - 1
+        return statements.values_of(raw, self._seal)
+
+
+def _rewritten(raw: bytes, hits: Collection[int], seal: Seal) -> bytes:
+    for index in sorted(hits):
+        raw = _RULES[index].rewrite(raw, seal)
+    return raw
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogatepass")
+
+
+def _gate() -> re2.Set:
+    """One pass over a line tells which rules have something to look at; most lines have none."""
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.case_sensitive = False
+    options.log_errors = False
+    gate = re2.Set.SearchSet(options)
+    for rule in _RULES:
+        gate.Add(rule.hint)
+    gate.Compile()
+    return gate
+
+
+_GATE = _gate()

@@ -1,0 +1,169 @@
+"""Where credentials stand in what programs print: URLs, key-value pairs, flags, headers, SQL, tokens."""
+
+from typing import Final
+
+from responder.core.rewriting import Rewrite, Rule, Seal, captured, latin1
+
+# -- values ------------------------------------------------------------------------------------------------
+
+# One group each. An end of line closes what a cut line left open.
+_ESCAPED_TWICE = r'\\{2,}"([^"]*?)\\*(?:"|$)|\\+\'([^\']*?)\\*(?:\'|$)'
+_ESCAPED = r'\\"((?:[^"\\]|\\\\(?:\\["\\]|[^"\\])|\\[^"\\])*)\\*(?:"|$)'  # a JSON string within a JSON string
+_DOUBLE = r'"((?:[^"\\]|\\.)*)\\?(?:"|$)'
+_SINGLE = r"'((?:[^'\\]|\\.|'')*)\\?(?:'|$)"
+_BACKTICK = r"`([^`]*)`"
+_QUOTED = rf"[uUbBrRnNeE]?(?:{_ESCAPED}|{_ESCAPED_TWICE}|{_DOUBLE}|{_SINGLE}|{_BACKTICK})"
+_BARE = r"""[^\s"'`<>](?:[^\s"'`<>]|["'][0-9A-Za-z])*"""
+
+# A bare value ends where the next pair begins, where an escaped line ends, or before closing punctuation.
+_NEXT_PAIR = latin1(r"""[,;&]\s*["']?[A-Za-z_][\w.-]*["']?\s*[=:]|\\[nrt](?:[A-Z\s\\]|$)""")
+_CLOSING = b",;)]}>\\."
+
+_NO_SECRET = latin1(
+    r"(?i)(?:yes|no|true|false|on|off|null|none|nil|undefined|unset|empty|missing|required|optional|invalid|unknown"
+    r"|redacted|filtered|hidden|masked|provided|is|was|has|must|can|can't|cannot|not|too|the|an?|should|may|or|and|for"
+    r"|from|in|of|with|error|failed|expired)"
+    r"|\*+|\.{3}|x{3,}|[?]|%s|%\(\w+\)s|\$\d+|:\w+"  # masks and placeholders
+    r"|\$\{[^}]*\}|\$\(\w+\)|\{\{.*|(?-i:\$[A-Z_]{3,})"  # references to where the secret is
+    r"|(?:os\.environ|os\.getenv|process\.env|getenv|env\(|ENV\[|System\.getenv|config\(|settings\.|self\.).*"
+    r"|[\[{(]+|[\[{]\w+:.*"  # the value is a structure with keys of its own
+)
+_MASKED = latin1(
+    r"(?i)\*+|\.{3}|x{3,}|\$\{[^}]*\}|\{\{.*\}\}|%s|[<\[(](?:redacted|filtered|hidden|masked|secret)[>\])]"
+)
+
+
+def _bare_end(value: bytes) -> int:
+    """How much of a bare run is the value."""
+    cut = _NEXT_PAIR.search(value)
+    end = cut.start() if cut else len(value)
+    sealed = value.startswith(b"[redacted:")
+    return len(value[:end].rstrip(_CLOSING.replace(b"]", b"") if sealed else _CLOSING))
+
+
+# -- keys --------------------------------------------------------------------------------------------------
+
+_WORD: Final = (
+    r"password|passwd|passphrase|passcode|pwd|secret|token|credential|"
+    r"(?:access|account|admin|aes|api|app|auth|client|cookie|crypto|deploy|encryption|hmac|jwt|license|master|priv|"
+    r"private|rsa|secret|secretaccess|service|session|shared|sharedaccess|signing|ssh|storage|webhook)[_.-]?key|"
+    r"access[_-]?key[_-]?id|secret_key_base|shared_?access_?signature|session_?id|cookie[_-]?secret|x-vault-token"
+)
+_KEY: Final = rf"[\w.-]*(?:{_WORD}|[_.-]pass|[_.-]auth|[_.-]salt|[_.-]pw)(?:_?\d{{1,2}}|_?value)?"
+_SENTENCE = r"(unexpected|illegal|unknown|near|at|mismatched)\s+"  # "Unexpected token: }" is a parser's complaint
+_PAIRS = latin1(
+    rf"""(?i)(?:{_SENTENCE})?(?:{_KEY}|\bpass)((?:\\*["'])?)\]?\s*(?:=>|:=|==?|:)\s*(?:{_QUOTED}|({_BARE}))"""
+)
+_PAIR_BARE = _PAIRS.groups
+
+
+def _pairs(line: bytes, seal: Seal) -> bytes:
+    """`key=value`, `key: value`, `"key": "value"`, `'key' => 'value'`, whatever the nesting of quotes."""
+    pieces: list[bytes] = []
+    copied = 0
+    for match in _PAIRS.finditer(line):
+        if match.span(1)[0] >= 0:
+            continue
+        start, end = next((span for g in range(3, _PAIR_BARE + 1) if (span := match.span(g))[0] >= 0), (0, 0))
+        bare = match.span(_PAIR_BARE)[0] >= 0
+        if bare:
+            end = start + _bare_end(line[start:end])
+        value = line[start:end]
+        if not value or (_NO_SECRET if bare else _MASKED).fullmatch(value):
+            continue
+        quote = (match.group(2) or b"") if bare and (match.group(2) or b"").endswith(b'"') else b""
+        pieces += line[copied:start], quote + seal(value) + quote
+        copied = end
+    return b"".join((*pieces, line[copied:])) if pieces else line
+
+
+def _unless_plain(value: bytes, seal: Seal) -> bytes:
+    return value if _NO_SECRET.fullmatch(value) else seal(value)
+
+
+_FLAGS = rf"""(?i)--?(?:{_KEY}|pass)(?:\s+|["'],\s*["'])(?:{_QUOTED}|([^\s"'`<>-][^\s"'`<>]*))"""
+
+_MYSQL_FLAG = r"""(?i:\b(?:mysql|mariadb)[\w-]*\b)[^|;]*?(?:\s|["'])-p(?:'([^']+)'|([^\s"'`\\;|&]+))"""
+
+_RULES_OF_PAIRS: Final = (
+    Rule(rb"pass|pwd|secret|token|credential|[_.-]?key|signature|session_?id|_auth|_salt|[_.-]pw", _pairs),
+    Rule(rb"-[\w.-]*(?:pass|pwd|secret|token|key|credential)", captured(_FLAGS, bare=_unless_plain)),
+    Rule(rb"(?:mysql|mariadb).* -p|(?:mysql|mariadb).*[\"']-p", captured(_MYSQL_FLAG)),
+)
+
+# -- URLs and connection strings -----------------------------------------------------------------------------
+
+_RULES_OF_URLS: Final = (
+    Rule(rb"://[^\s/?#]*@", captured(r"""://[^\s:/?#@"'`<>,]*:([^\s/"'`<>]+)@""")),
+    Rule(  # a raw / ? or # within the password; the first part of it is no port
+        rb"://[^\s/@]*:[^\s@]*@",
+        captured(r"""://[^\s:/?#@"'`<>,]*:([^\s"'`<>@/?#]*[^\s"'`<>@/?#0-9][^\s"'`<>@/?#]*[/?#][^\s"'`<>@]*)@"""),
+    ),
+    Rule(rb"://[^\s:/?#@]{20,}@", captured(r"""://([^\s:/?#@"'`<>.]{20,})@""")),
+    Rule(rb"@[a-z][a-z0-9]*\(", captured(r"""[\w.%-]*:([^\s"'`]+)@[a-z][a-z0-9]*\(""")),
+    Rule(rb"oracle:thin:[^\s@]*@", captured(r"(?i)oracle:thin:[^/\s]+/([^\s@]+)@")),
+    Rule(rb"sqlplus|sqlldr|impdp|expdp", captured(r"(?i)\b(?:sqlplus|sqlldr|impdp|expdp)\s[^/]*?\w/([^\s@]+)@")),
+    Rule(rb"invalid port", captured(r'(?i)invalid port "(:[^"]*)" after host')),
+    Rule(
+        rb"[?&](?:sig|code|key|auth|x-amz-)",
+        captured(r"""(?i)[?&](?:sig|code|key|auth|x-amz-(?:signature|security-token|credential))=([^&\s"'<>\\]+)"""),
+    ),
+    Rule(rb"(?:mysql|pgsql|sqlsrv|oci):[^']*',", captured(r"'(?:mysql|pgsql|sqlsrv|oci):[^']*', '[^']*', '([^']*)'")),
+)
+
+# -- headers, SQL, private keys, tokens that are known by their form -----------------------------------------
+
+_TOKENS: Final = (
+    r"eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)*",  # JSON web token
+    r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA|ANPA|ABIA|ACCA)[A-Z0-9]{16}\b",
+    r"AIza[\w-]{35}|\bya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}",
+    r"\b[\w~.-]{3}8Q~[\w~.-]{34}",  # Entra client secret
+    r"\bgh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{22,}",
+    r"\bgl(?:pat|ptt|dt|rt|cbt|ft|soat|agent|oas|imt|ffct)-[\w-]{16,}",
+    r"\bxox[abeoprs]-[\w-]{10,}|\bxapp-[\w-]{10,}|hooks\.slack\.com/(?:services|workflows)/[\w/-]+",
+    r"\bnpm_[A-Za-z0-9]{30,}|\bpypi-[\w-]{40,}|\brubygems_[0-9a-f]{40,}|\bdckr_[po]at_[\w-]{20,}",
+    r"\b[srp]k_(?:live|test)_\w{10,}|\bwhsec_[\w+/=]{10,}",
+    r"\bSG\.[\w-]{16,}\.[\w-]{16,}|\bdo[opr]_v1_[0-9a-f]{40,}|\bhv[sbr]\.[\w-]{20,}|\bsk-[\w-]{20,}",
+    r"\bglsa_\w{20,}|\bdapi[0-9a-f]{32}|\bshp(?:at|ca|pa|ss)_[0-9a-f]{32}|\bpscale_\w+_[\w-]{20,}",
+    r"\bhf_[A-Za-z0-9]{30,}|\bATATT3[\w=-]{20,}|\bNRAK-[A-Z0-9]{20,}|\bsntrys_[\w+/=-]{20,}|\bFL01[A-F0-9]{60,}",
+    r"\w{14}\.atlasv1\.[\w-]{40,}|AGE-SECRET-KEY-1[A-Z0-9]{40,}",
+)
+_TOKEN_STARTS = (
+    rb"eyJ|A(?:KIA|SIA|GPA|IDA|ROA|NPA|BIA|CCA)[A-Z0-9]{16}|AIza|ya29\.|GOCSPX-|8Q~|gh[pousr]_|github_pat_"
+    rb"|gl[a-z]{2,5}-|xox[a-z]-|xapp-|hooks\.slack|npm_|pypi-|rubygems_|dckr_|[srp]k_|whsec_|SG\.|do[opr]_v1_|hv[sbr]\."
+    rb"|sk-|glsa_|dapi|shp|pscale_|hf_|ATATT3|NRAK-|sntrys_|FL01|\.atlasv1\.|AGE-SECRET"
+)
+
+_HEADER_END = r"""[^\s"'\\,]"""
+
+_OTHERS: Final = (
+    Rule(
+        rb"authorization",
+        captured(rf"""(?i)authorization\\*["']?\s*(?:=>|[:=])\s*\\*["']?(?:[A-Za-z]+\s+)?({_HEADER_END}+)"""),
+    ),
+    Rule(rb"bearer ", captured(r"(?i)\bbearer\s+([\w.~+/=-]*[0-9._=][\w.~+/=-]*)")),
+    Rule(rb"basic ", captured(r"\b[Bb]asic\s+([A-Za-z0-9+/]*[0-9+/=][A-Za-z0-9+/]*={0,2})")),
+    Rule(rb"cookie", captured(r"""(?i)\b(?:set-)?cookie\\*["']?\s*(?:=>|[:=])\s*\\*["']?([^\s"'\\][^"'\\]*)""")),
+    Rule(
+        rb"identified |password *\(?'",
+        captured(rf"(?i)\b(?:identified\s+(?:with\s+\S+\s+)?(?:by|as)|password)\s*\(?\s*(?:password\s*)?(?:{_QUOTED})"),
+    ),
+    Rule(
+        rb"password (?:for|is|was|set) ",
+        captured(
+            r"(?i)\bpassword\s+(?:(?:for\s+[^:=]{1,60}?|is|was|set to)\s*(?:is\s*)?:\s*|(?:set to)\s+)(\S+)",
+            _unless_plain,
+        ),
+    ),
+    Rule(rb"<[\w.-]*(?:pass|pwd|secret|token|key)", captured(rf"(?i)<{_KEY}>([^<]+)<")),
+    Rule(rb"PRIVATE KEY", captured(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(.+?)(?:-----END|$)")),
+    Rule(  # an environment entry of a Pod, whatever its name
+        rb'name\\*"\s*:.*value\\*"',
+        captured(r'(?i)\{"name"\s*:\s*"[^"]*",\s*"value"\s*:\s*"((?:[^"\\]|\\.)*)\\?(?:"|$)'),
+    ),
+    Rule(_TOKEN_STARTS, captured("(" + "|".join(f"(?:{form})" for form in _TOKENS) + ")")),
+)
+
+RULES: Final = (*_RULES_OF_URLS, *_RULES_OF_PAIRS, *_OTHERS)
+
+__all__ = ["RULES", "Rewrite"]
