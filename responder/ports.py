@@ -64,7 +64,7 @@ class StoreError(Exception):
     """The store cannot do it now (full, locked, broken, closed): nothing of the commit was kept."""
 
 
-class StoreConflict(StoreError):
+class StoreConflictError(StoreError):
     """The store is well, but this contradicts what it holds: a second open incident of one Application uid."""
 
 
