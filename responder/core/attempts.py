@@ -64,6 +64,7 @@ class OperationView(msgspec.Struct, frozen=True):
 
     record: OperationRecord
     attempts: tuple[Attempt, ...] = ()
+    held: bool = False  # by the promotion gate's own hook: no failure of anybody's
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
@@ -71,7 +72,7 @@ class OperationView(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> bool:
-        ended_badly = self.record.operation_phase in (OperationPhase.FAILED, OperationPhase.ERROR)
+        ended_badly = self.record.operation_phase in (OperationPhase.FAILED, OperationPhase.ERROR) and not self.held
         return ended_badly or any(attempt.failed for attempt in self.attempts)
 
 
@@ -107,17 +108,32 @@ def join(
 ) -> tuple[OperationView, ...]:
     """``records`` and ``runs`` in any order; the views come oldest first."""
     admitted = sorted((r for r in runs if not refused(r, admission)), key=lambda r: (r.created_at, r.name, r.uid))
+    gates = frozenset((r.namespace, r.name) for r in runs if r.gate and r.tracked == admission.instance)
     ordered = sorted(records, key=lambda r: r.started_at)
-    return tuple(
-        _view(record, admitted, admission.cluster or "", until=following.started_at if following else None)
-        for record, following in zip(ordered, [*ordered[1:], None], strict=True)
-    )
+    views = []
+    for record, following in zip(ordered, [*ordered[1:], None], strict=True):
+        shown, held = _without_gates(record, gates)
+        until = following.started_at if following else None
+        views.append(_view(shown, admitted, admission.cluster or "", until, held=held))
+    return tuple(views)
 
 
-def _view(record: OperationRecord, runs: Sequence[HookRun], cluster: str, until: datetime | None) -> OperationView:
+def _without_gates(record: OperationRecord, gates: frozenset[tuple[str, str]]) -> tuple[OperationRecord, bool]:
+    """The record without the gate's own hooks, and whether one of them held the sync back."""
+    ours = [r for r in record.results if (r.result.namespace, r.result.name) in gates]
+    if not ours:
+        return record, False
+    rest = tuple(r for r in record.results if r not in ours)
+    return msgspec.structs.replace(record, results=rest), any(r.result.hook_phase == "Failed" for r in ours)
+
+
+def _view(
+    record: OperationRecord, runs: Sequence[HookRun], cluster: str, until: datetime | None, *, held: bool
+) -> OperationView:
     own = [run for run in runs if run.created_at >= record.started_at and (until is None or run.created_at < until)]
     numbers = sorted({r.attempt for r in record.results})
-    return OperationView(record, tuple(_attempt(number, record, cluster, own, runs) for number in numbers))
+    attempts = tuple(_attempt(number, record, cluster, own, runs) for number in numbers)
+    return OperationView(record, attempts, held)
 
 
 def _attempt(

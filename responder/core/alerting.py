@@ -1,0 +1,111 @@
+"""When an alert goes out, and to whom: rules, the floor beneath them, one page for one cause, recovery in silence."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from responder.core.actions import ActionKind, Mode
+from responder.core.alert import Alert, AlertState, Severity
+from responder.core.incident import AlertMark, Incident
+from responder.core.rules import Matching
+from responder.core.situation import Situation
+from responder.core.wording import alert
+
+_ORDER = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
+
+
+class AlertOrder(msgspec.Struct, frozen=True):
+    """Tell this receiver this."""
+
+    receiver: str
+    alert: Alert
+
+
+class Alerting(msgspec.Struct, frozen=True):
+    orders: tuple[AlertOrder, ...]
+    marks: tuple[AlertMark, ...]
+    wake_at: datetime | None = None
+
+
+def plan_alerts(situation: Situation, incident: Incident, matching: Matching | None) -> Alerting:
+    """What is to be said now, beside what was said before; and when to look again."""
+    marks = {m.receiver: m for m in incident.alerts}
+    if not incident.state.open:
+        told = {r: m.severity for r, m in marks.items() if m.state is not AlertState.RESOLVED}
+        return _orders(situation, incident, told, marks, None)
+    if incident.parent is not None or _muted(situation, incident):
+        return Alerting((), incident.alerts)
+    wanted, wake_at = _wanted(situation, incident, matching)
+    for receiver, mark in marks.items():  # once told, kept informed; the severity never falls by itself
+        wanted[receiver] = max(mark.severity, wanted.get(receiver, mark.severity), key=_ORDER.index)
+    return _orders(situation, incident, wanted, marks, wake_at)
+
+
+def _muted(situation: Situation, incident: Incident) -> bool:
+    return incident.muted_until is not None and situation.now < incident.muted_until
+
+
+def _wanted(
+    situation: Situation, incident: Incident, matching: Matching | None
+) -> tuple[dict[str, Severity], datetime | None]:
+    wanted: dict[str, Severity] = {}
+    later: list[datetime] = []
+    wait = situation.policy.group_wait if incident.correlation else timedelta(0)
+    asked = False
+    for rule in matching.matched if matching is not None else ():
+        for action in rule.actions:
+            if action.kind is not ActionKind.ALERT or rule.mode_of(ActionKind.ALERT) is Mode.SHADOW:
+                continue
+            asked = True
+            due = incident.opened_at + max(timedelta(seconds=action.after), wait)
+            if due > situation.now:
+                later.append(due)
+                continue
+            for receiver in _receivers(situation, incident, action.receiver):
+                wanted[receiver] = max(action.severity, wanted.get(receiver, Severity.INFO), key=_ORDER.index)
+    if not asked:
+        floor = incident.opened_at + situation.policy.alert_floor
+        if floor > situation.now:
+            later.append(floor)
+        else:
+            wanted |= dict.fromkeys(_receivers(situation, incident, ""), situation.policy.floor_severity)
+    return wanted, min(later, default=None)
+
+
+def _receivers(situation: Situation, incident: Incident, named: str) -> tuple[str, ...]:
+    routes = situation.policy.routes
+    return (named,) if named else routes.receivers.get(incident.owner, routes.default)
+
+
+def _orders(
+    situation: Situation,
+    incident: Incident,
+    wanted: dict[str, Severity],
+    marks: dict[str, AlertMark],
+    wake_at: datetime | None,
+) -> Alerting:
+    orders: list[AlertOrder] = []
+    for receiver, severity in wanted.items():
+        message = alert(incident, severity, situation.policy, situation.now)
+        said = _fingerprint(message)
+        before = marks.get(receiver)
+        if before is not None and before.fingerprint == said:
+            continue
+        orders.append(AlertOrder(receiver, message))
+        marks[receiver] = AlertMark(receiver, message.state, severity, said, situation.now)
+    return Alerting(tuple(orders), tuple(marks.values()), wake_at)
+
+
+def _fingerprint(message: Alert) -> str:
+    """Of what a person would want to be told again: not of counters or of the time."""
+    parts: Sequence[str] = (
+        message.state,
+        message.severity,
+        message.labels.get("category", ""),
+        message.labels.get("retry", ""),
+        message.labels.get("state_left", ""),
+        message.owner,
+    )
+    return hashlib.blake2b("\x00".join(parts).encode(), digest_size=8).hexdigest()

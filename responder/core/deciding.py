@@ -1,0 +1,283 @@
+"""From rules to decisions, from allowed decisions to acts. The same question asked again gives the same decision id."""
+
+import hashlib
+from datetime import datetime, timedelta
+
+import msgspec
+
+from responder.core.actions import (
+    Act,
+    ActionKind,
+    ActionRecord,
+    Annotate,
+    Decision,
+    DeleteHook,
+    Mode,
+    Outcome,
+    OutcomeResult,
+    Resync,
+    StopRetries,
+    Terminate,
+    Verdict,
+    VerdictResult,
+)
+from responder.core.attempts import OperationView
+from responder.core.failure import Diagnosis, StateLeft
+from responder.core.gate import subject_of
+from responder.core.guards import Candidate, cooled_at, judge, stale_job
+from responder.core.incident import Incident
+from responder.core.promotion import Block
+from responder.core.rules import Facts, Matching, Rule, RuleAction, match
+from responder.core.situation import Situation
+
+_APPROVAL_LASTS = timedelta(hours=1)
+_LEFT_BEHIND = frozenset({StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED})
+
+
+def facts_of(situation: Situation, incident: Incident, diagnosis: Diagnosis, view: OperationView) -> Facts:
+    """What the rules may look at."""
+    app = situation.app
+    subject = subject_of(app, situation.policy) if app is not None else None
+    hook = incident.failing[0].hook if incident.failing else None
+    return Facts(
+        category=diagnosis.category,
+        retry=diagnosis.retry,
+        state_left=diagnosis.state_left,
+        confidence=diagnosis.confidence,
+        tool=diagnosis.tool,
+        database=diagnosis.database,
+        migration=diagnosis.migration,
+        sync_phase=incident.sync_phase or None,
+        project=incident.project,
+        application=incident.app.name,
+        namespace=incident.app.namespace,
+        destination=incident.destination or None,
+        destination_namespace=incident.destination_namespace or None,
+        service=subject.service if subject else None,
+        environment=subject.environment if subject else None,
+        owner=incident.owner or None,
+        initiated_by="automated" if view.record.request.automated else "user",
+        hook=hook.name if hook else None,
+        hook_kind=hook.kind if hook else None,
+        attempts=max((a.number for a in view.attempts), default=None),
+    )
+
+
+class Decided(msgspec.Struct, frozen=True):
+    matching: Matching
+    decisions: tuple[Decision, ...]
+    acts: tuple[Act, ...]
+    blocks: tuple[Block, ...]
+    wake_at: datetime | None
+
+
+def decide(situation: Situation, incident: Incident, diagnosis: Diagnosis, view: OperationView) -> Decided:
+    """Judge every action that the matching rules want for the newest operation."""
+    matching = match(situation.rulebook, facts_of(situation, incident, diagnosis, view))
+    held = {d.id: d for d in incident.decisions}
+    acts: list[Act] = []
+    blocks: list[Block] = []
+    wake: list[datetime] = []
+    for rule in matching.matched:
+        for action in rule.actions:
+            if action.kind is ActionKind.ALERT:
+                continue  # a matter of time and of receivers: `alerting`
+            decision, candidate = _judged(situation, incident, diagnosis, view, rule, action, held)
+            held[decision.id] = decision
+            if action.kind is ActionKind.BLOCK:
+                blocks += _block(situation, incident, diagnosis, rule, action, decision)
+            elif decision.verdict.result is VerdictResult.ALLOWED and decision.outcome is None:
+                acts += _act(candidate, decision, incident)
+            elif decision.due_at is not None and decision.due_at > situation.now:
+                wake.append(decision.due_at)
+    decisions = tuple(_with_outcome(d, situation) for d in held.values())
+    return Decided(matching, decisions, tuple(acts), tuple(blocks), min(wake, default=None))
+
+
+def decision_id(incident: Incident, rule: str, kind: ActionKind, view: OperationView) -> str:
+    """Stable over steps, restarts and replicas: it is what makes an act happen once."""
+    attempt = (
+        view.record.attempts_ended[-1].isoformat()
+        if kind is ActionKind.STOP_RETRIES and view.record.attempts_ended
+        else ""
+    )
+    seed = f"{incident.id}/{rule}/{kind.value}/{view.record.started_at.isoformat()}/{attempt}"
+    return hashlib.blake2b(seed.encode(), digest_size=6).hexdigest()
+
+
+def _judged(
+    situation: Situation,
+    incident: Incident,
+    diagnosis: Diagnosis,
+    view: OperationView,
+    rule: Rule,
+    action: RuleAction,
+    held: dict[str, Decision],
+) -> tuple[Decision, Candidate]:
+    key = decision_id(incident, rule.name, action.kind, view)
+    before = held.get(key)
+    person = _approver(before, incident, situation.now)
+    candidate = Candidate(
+        situation, view, diagnosis, action.kind, rule, opened_at=incident.opened_at, delay=action.delay, person=person
+    )
+    verdict = judge(candidate)
+    if before is not None and before.declined_by:
+        verdict = Verdict(VerdictResult.DENIED, verdict.reasons)
+    allowed = verdict.result is VerdictResult.ALLOWED
+    decision = Decision(
+        id=key,
+        rule=rule.name,
+        action=action.kind,
+        mode=rule.mode_of(action.kind),
+        operation=view.record.started_at,
+        verdict=verdict,
+        evidence_version=incident.evidence_version,
+        decided_at=before.decided_at if before is not None and before.verdict == verdict else situation.now,
+        params=action.params(),
+        due_at=cooled_at(candidate) if action.kind is ActionKind.RESYNC else None,
+        allowed_since=(before.allowed_since if before and before.allowed_since else situation.now) if allowed else None,
+        outcome=before.outcome if before is not None else None,
+        approved_by=person,
+        approved_at=before.approved_at if before is not None and person else None,
+        declined_by=before.declined_by if before is not None else "",
+    )
+    return _expired(decision, situation), candidate
+
+
+def _approver(before: Decision | None, incident: Incident, now: datetime) -> str:
+    """An approval holds for the evidence that was shown, for an hour."""
+    if before is None or not before.approved_by or before.approved_at is None:
+        return ""
+    if before.evidence_version != incident.evidence_version or now - before.approved_at > _APPROVAL_LASTS:
+        return ""
+    return before.approved_by
+
+
+def _expired(decision: Decision, situation: Situation) -> Decision:
+    """I7: what was not carried out within its time after becoming allowed is not carried out any more."""
+    since = decision.allowed_since
+    if decision.outcome is not None or since is None or situation.now - since <= situation.policy.expire_after:
+        return decision
+    outcome = Outcome(OutcomeResult.EXPIRED, "it was not carried out in time", situation.now)
+    return msgspec.structs.replace(decision, outcome=outcome)
+
+
+def _with_outcome(decision: Decision, situation: Situation) -> Decision:
+    record = next((a for a in reversed(situation.actions) if a.decision_id == decision.id), None)
+    return decision if record is None else msgspec.structs.replace(decision, outcome=record.outcome)
+
+
+def _act(candidate: Candidate, decision: Decision, incident: Incident) -> list[Act]:
+    situation, record = candidate.situation, candidate.record
+    app = situation.app
+    tries = sum(1 for a in situation.actions if a.decision_id == decision.id)
+    assert app is not None  # noqa: S101 - a guard has seen that it is there
+    action = ActionRecord(
+        id=f"{decision.id}-{tries}",
+        decision_id=decision.id,
+        incident_id=incident.id,
+        kind=candidate.kind,
+        app=app.key,
+        app_uid=app.uid,
+        operation=record.started_at,
+        revisions=candidate.revisions,
+        begun_at=situation.now,
+        by=candidate.person or f"rule {candidate.rule.name}",
+        outcome=Outcome(OutcomeResult.BEGUN, at=situation.now),
+    )
+    match candidate.kind:
+        case ActionKind.RESYNC:
+            return [
+                Resync(
+                    action, app.key, app.uid, record.started_at, record.finished_at, record.sources,
+                    candidate.revisions, app.sync_options, app.prune,
+                )
+            ]  # fmt: skip
+        case ActionKind.STOP_RETRIES:
+            assert record.finished_at is not None  # noqa: S101 - it waits
+            return [StopRetries(action, app.key, app.uid, record.started_at, record.finished_at)]
+        case ActionKind.TERMINATE:
+            return [Terminate(action, app.key, app.uid, record.started_at, tuple(r.uid for r in candidate.runs))]
+        case ActionKind.DELETE_HOOK:
+            job = stale_job(candidate.view)
+            if job is None:
+                return []
+            aimed = msgspec.structs.replace(action, target=f"{job.namespace}/{job.name}/{job.uid}")
+            return [DeleteHook(aimed, job.cluster, job.namespace, job.name, job.uid)]
+        case ActionKind.ANNOTATE:
+            category = incident.diagnosis.category.value if incident.diagnosis else "unknown"
+            return [
+                Annotate(
+                    action,
+                    app.key,
+                    app.uid,
+                    {"hook-responder.io/incident": incident.id, "hook-responder.io/category": category},
+                )
+            ]
+        case ActionKind.BLOCK | ActionKind.ALERT:
+            return []
+
+
+def _block(
+    situation: Situation, incident: Incident, diagnosis: Diagnosis, rule: Rule, action: RuleAction, decision: Decision
+) -> list[Block]:
+    if rule.mode_of(ActionKind.BLOCK) is Mode.SHADOW or situation.app is None:
+        return []
+    if any(b.incident_id == incident.id and b.created_by == f"rule {rule.name}" for b in situation.blocks):
+        return []
+    subject = subject_of(situation.app, situation.policy)
+    ends_by_time = action.lasts is not None and diagnosis.state_left is StateLeft.NONE
+    return [
+        Block(
+            id=decision.id,
+            service=subject.service,
+            environment=subject.environment,
+            environments=action.environments or ("*",),
+            revisions=incident.revisions,
+            state_left=diagnosis.state_left,
+            reason=f"{incident.app} failed: {diagnosis.category.value}; left behind: {diagnosis.state_left.value}",
+            incident_id=incident.id,
+            app=incident.app,
+            app_uid=incident.app_uid,
+            hook=", ".join(str(f.hook) for f in incident.failing),
+            owner=incident.owner,
+            created_at=situation.now,
+            created_by=f"rule {rule.name}",
+            expires_at=situation.now + timedelta(seconds=action.lasts) if ends_by_time and action.lasts else None,
+        )
+    ]
+
+
+def settle_blocks(situation: Situation, incident: Incident) -> list[Block]:
+    """Blocks of this incident that change now: ended by the same hook's success, proven by it, worsened, or flagged."""
+    changed = []
+    for block in situation.blocks:
+        if block.incident_id != incident.id:
+            continue
+        after = _settled(block, incident, situation.now)
+        if after != block:
+            changed.append(after)
+    return changed
+
+
+def _settled(block: Block, incident: Incident, now: datetime) -> Block:
+    if incident.state.open:
+        return _worsened(block, incident)
+    if incident.state == "superseded":
+        return msgspec.structs.replace(block, flagged=True)
+    proven = incident.resolved_at or now
+    if not all(f.succeeded_at for f in incident.failing):
+        return block  # a person resolved the incident: the block is theirs to end as well
+    if block.state_left in _LEFT_BEHIND:
+        return msgspec.structs.replace(block, proven_at=block.proven_at or proven)
+    return msgspec.structs.replace(block, proven_at=proven, ended_at=proven, ended_by="the same hook ended well")
+
+
+def _worsened(block: Block, incident: Incident) -> Block:
+    """What was left behind can turn out worse; a block never becomes lighter by itself (I9)."""
+    diagnosis = incident.diagnosis
+    if diagnosis is None or diagnosis.state_left is block.state_left or block.state_left in _LEFT_BEHIND:
+        return block
+    if diagnosis.state_left is StateLeft.NONE:
+        return block
+    return msgspec.structs.replace(block, state_left=diagnosis.state_left, expires_at=None)

@@ -1,0 +1,111 @@
+"""What is true now, what to do about it, when to look again. PURE: this is where the program can be understood.
+
+Made anew at every wake-up from what is true, so that lost, doubled and late events need no code of their own.
+"""
+
+import hashlib
+from datetime import datetime
+
+import msgspec
+
+from responder.core.actions import Act
+from responder.core.alerting import AlertOrder, plan_alerts
+from responder.core.attempts import OperationView
+from responder.core.causes import diagnose_incident
+from responder.core.correlation import correlation_key
+from responder.core.deciding import Decided, decide, settle_blocks
+from responder.core.incident import Incident, TimelineEntry
+from responder.core.life import follow, history, merge_timeline, open_incident, settle, troubles
+from responder.core.promotion import Block
+from responder.core.rules import Matching
+from responder.core.situation import Situation
+from responder.core.wording import changed, impact, owner_of
+
+
+class Plan(msgspec.Struct, frozen=True):
+    incident: Incident | None = None  # as it is to be stored; None: nothing is wrong
+    opened: bool = False
+    closed: bool = False
+    acts: tuple[Act, ...] = ()
+    blocks: tuple[Block, ...] = ()  # new and changed
+    alerts: tuple[AlertOrder, ...] = ()
+    matching: Matching | None = None
+    wake_at: datetime | None = None
+
+
+def plan(situation: Situation) -> Plan:
+    found, look_again = troubles(situation)
+    incident, opened = situation.incident, False
+    if incident is None:
+        if situation.app is None or not found:
+            return Plan(wake_at=look_again)
+        incident, opened = open_incident(situation, found[0]), True
+    incident = follow(incident, found, situation)
+    incident = _described(incident, situation)
+    incident = settle(incident, found, situation)
+    incident = _told(incident, history(situation, incident, found))
+    decided = _decided(situation, incident)
+    if decided is not None:
+        incident = msgspec.structs.replace(incident, decisions=decided.decisions)
+    alerting = plan_alerts(situation, incident, decided.matching if decided else None)
+    incident = msgspec.structs.replace(incident, alerts=alerting.marks)
+    return Plan(
+        incident=_stamped(incident, situation),
+        opened=opened,
+        closed=not incident.state.open,
+        acts=decided.acts if decided else (),
+        blocks=(*(decided.blocks if decided else ()), *settle_blocks(situation, incident)),
+        alerts=alerting.orders,
+        matching=decided.matching if decided else None,
+        wake_at=min(filter(None, (look_again, decided.wake_at if decided else None, alerting.wake_at)), default=None),
+    )
+
+
+def _described(incident: Incident, situation: Situation) -> Incident:
+    """Cause, impact and what changed, as the newest evidence has it."""
+    views = tuple(v for v in situation.views if v.record.started_at in incident.operations)
+    diagnosis = diagnose_incident(views, situation.diagnoses) or incident.diagnosis
+    runs = tuple(h.run for v in views for a in v.attempts for h in a.hooks if h.run is not None)
+    cluster = runs[0].cluster if runs else incident.destination
+    return msgspec.structs.replace(
+        incident,
+        diagnosis=diagnosis,
+        impact=impact(situation.app, incident.sync_phase) if incident.state.open else incident.impact,
+        changed=changed(situation.app, views) if not incident.changed or incident.state.open else incident.changed,
+        owner=owner_of(situation.app, situation.policy, incident.project, situation.project_owner),
+        correlation=correlation_key(diagnosis, cluster, incident.destination_namespace, runs) if diagnosis else "",
+        parent=situation.parent.id if situation.parent is not None else incident.parent,
+        evidence_version=_evidence_version(incident, views, situation),
+    )
+
+
+def _evidence_version(incident: Incident, views: tuple[OperationView, ...], situation: Situation) -> str:
+    """Changes with whatever a person who approves would want to have seen."""
+    seen = [
+        (v.record.started_at.isoformat(), str(v.record.operation_phase), len(v.record.attempts_ended), len(v.gaps))
+        for v in views
+    ]
+    verdicts = [(d.category.value, d.retry.value, d.state_left.value) for _, d in sorted(situation.diagnoses.items())]
+    payload = msgspec.json.encode([incident.id, seen, verdicts])
+    return hashlib.blake2b(payload, digest_size=6).hexdigest()
+
+
+def _told(incident: Incident, entries: list[TimelineEntry]) -> Incident:
+    timeline = merge_timeline(incident.timeline, entries)
+    return msgspec.structs.replace(incident, timeline=timeline)
+
+
+def _decided(situation: Situation, incident: Incident) -> Decided | None:
+    """Only an open incident with a diagnosis is decided upon, and only for its newest operation."""
+    newest = next((v for v in reversed(situation.views) if v.record.started_at in incident.operations), None)
+    if not incident.state.open or incident.diagnosis is None or newest is None:
+        return None
+    return decide(situation, incident, incident.diagnosis, newest)
+
+
+def _stamped(incident: Incident, situation: Situation) -> Incident:
+    """``updated_at`` moves only when something else did: an unchanged incident is not written again."""
+    before = situation.incident
+    if before is not None and msgspec.structs.replace(incident, updated_at=before.updated_at) == before:
+        return before
+    return msgspec.structs.replace(incident, updated_at=situation.now)

@@ -1,0 +1,172 @@
+"""What a person is told, in three lines: what failed and why; what is left behind; what changed and what to do now."""
+
+from datetime import datetime, timedelta
+
+from responder.core.alert import Alert, AlertState, Severity
+from responder.core.argocd import Application
+from responder.core.attempts import OperationView
+from responder.core.failure import Category, Diagnosis, Retry, StateLeft
+from responder.core.incident import Incident, IncidentState
+from responder.core.situation import Policy
+
+_MAX_DETAILS = 30
+
+_LEFT = {
+    StateLeft.NONE: "Nothing was left behind",
+    StateLeft.PARTIAL: "Statements of the failed migration stay in the database",
+    StateLeft.DIRTY: "A marker was left that refuses the next run",
+    StateLeft.LOCKED: "A lock was left that outlives its process",
+    StateLeft.UNKNOWN: "What was left behind is not known",
+}
+_AGAIN = {
+    Retry.SAFE: "running it again is harmless and may help",
+    Retry.FUTILE: "running it again is harmless and will fail again",
+    Retry.UNSAFE: "DO NOT run it again",
+    Retry.UNKNOWN: "whether it may run again is not known",
+}
+
+
+def impact(app: Application | None, sync_phase: str) -> str:
+    """Does the old version still serve? A failed PreSync hook changes nothing of the workload."""
+    if app is None:
+        return "the Application is gone"
+    health = f"its health is {app.health or 'not known'}"
+    if sync_phase == "PreSync":
+        if not app.history:
+            return f"nothing was deployed: this would be its first version; {health}"
+        return f"the version before still serves, nothing of the new one was applied; {health}"
+    if sync_phase in ("PostSync", "SyncFail"):
+        return f"the new version was applied, its {sync_phase} hook failed; {health}"
+    return f"the sync did not finish; {health}"
+
+
+def changed(app: Application | None, views: tuple[OperationView, ...]) -> str:
+    """What is new since the last success: revisions and images."""
+    if not views:
+        return ""
+    new = views[-1].record.revisions or views[-1].record.request.revisions
+    last = app.history[-1].revisions if app is not None and app.history else ()
+    to = ", ".join(short(r) for r in new) or "an unresolved revision"
+    since = f"{', '.join(short(r) for r in last)} -> {to}" if last else f"first deployment, {to}"
+    images = dict.fromkeys(i for v in views for a in v.attempts for h in a.hooks for i in h.result.images)
+    return f"{since}; hook images: {', '.join(images)}" if images else since
+
+
+def short(revision: str) -> str:
+    return revision[:10] if len(revision) == 40 else revision
+
+
+def next_step(diagnosis: Diagnosis | None, app_name: str, job: str = "") -> str:
+    if diagnosis is None:
+        return f"argocd app get {app_name} --show-operation"
+    if diagnosis.advice:
+        return diagnosis.advice
+    match diagnosis.category:
+        case Category.STALE_JOB | Category.IMMUTABLE_JOB:
+            return f"kubectl delete job {job or '<the finished hook Job>'}, then argocd app sync {app_name}"
+        case Category.MISSING_REFERENCE | Category.IMAGE_PULL | Category.UNSCHEDULABLE | Category.QUOTA_EXCEEDED:
+            return f"mend what is missing ({diagnosis.retry_reason}), then argocd app sync {app_name}"
+        case Category.MANIFEST_ERROR | Category.ADMISSION_DENIED:
+            return f"mend the manifest, then argocd app sync {app_name}"
+        case _:
+            return f"read the log, then decide: argocd app get {app_name} --show-operation"
+
+
+def owner_of(app: Application | None, policy: Policy, project: str, project_owner: str | None) -> str:
+    routes = policy.routes
+    said = app.annotation(routes.annotation) if app is not None else None
+    return said or project_owner or routes.projects.get(project) or routes.default_owner
+
+
+def alert(incident: Incident, severity: Severity, policy: Policy, now: datetime) -> Alert:
+    """The alert of an incident as it stands; its key stays the same for the incident's whole life."""
+    diagnosis = incident.diagnosis
+    name = incident.app.name
+    title = _title(incident)
+    because = diagnosis.because if diagnosis is not None else ()
+    return Alert(
+        key=f"hook-responder/{incident.id}",
+        incident_id=incident.id,
+        state=_state(incident.state),
+        severity=severity,
+        title=title,
+        what=_what(incident),
+        left=_left(incident),
+        next=f"{incident.changed}. Next: {next_step(diagnosis, name)}"
+        if incident.changed
+        else next_step(diagnosis, name),
+        labels=_labels(incident),
+        starts_at=incident.opened_at,
+        updated_at=now,
+        owner=incident.owner,
+        ends_at=incident.resolved_at,
+        incident_url=f"{policy.url}/incidents/{incident.id}" if policy.url else "",
+        runbook_url=f"{policy.url}/runbooks/{diagnosis.category.value}" if policy.url and diagnosis else "",
+        details=tuple(f"{b.line}: {b.text}" if b.line else b.text for b in because)[:_MAX_DETAILS],
+        children=incident.children,
+    )
+
+
+def _state(state: IncidentState) -> AlertState:
+    if state is IncidentState.ACKNOWLEDGED:
+        return AlertState.ACKNOWLEDGED
+    return AlertState.FIRING if state.open else AlertState.RESOLVED
+
+
+def _title(incident: Incident) -> str:
+    cause = incident.diagnosis.category.value if incident.diagnosis else "failed"
+    if incident.children:
+        return f"{len(incident.children)} Applications: {cause} ({incident.correlation})"
+    hooks = ", ".join(dict.fromkeys(f.hook.name for f in incident.failing))
+    return f"{incident.project}/{incident.app.name}: {hooks + ' ' if hooks else ''}{cause}"
+
+
+def _what(incident: Incident) -> str:
+    diagnosis = incident.diagnosis
+    if diagnosis is None:
+        return incident.opened_for
+    tool = (
+        f" ({diagnosis.tool}{f', migration {diagnosis.migration}' if diagnosis.migration else ''})"
+        if diagnosis.tool
+        else ""
+    )
+    line = diagnosis.key_line or incident.opened_for
+    return f"{diagnosis.category.value}{tool}: {line}"
+
+
+def _left(incident: Incident) -> str:
+    diagnosis = incident.diagnosis
+    if diagnosis is None:
+        return incident.impact
+    return (
+        f"{_LEFT[diagnosis.state_left]}; {_AGAIN[diagnosis.retry]} ({diagnosis.retry_reason})."
+        f" {incident.impact[:1].upper()}{incident.impact[1:]}."
+    )
+
+
+def _labels(incident: Incident) -> dict[str, str]:
+    diagnosis = incident.diagnosis
+    labels = {
+        "incident": incident.id,
+        "argocd": incident.argocd,
+        "namespace": incident.app.namespace,
+        "application": incident.app.name,
+        "project": incident.project,
+        "owner": incident.owner,
+        "sync_phase": incident.sync_phase,
+    }
+    if diagnosis is not None:
+        labels |= {
+            "category": diagnosis.category.value,
+            "retry": diagnosis.retry.value,
+            "state_left": diagnosis.state_left.value,
+        }
+    return {k: v for k, v in labels.items() if v}
+
+
+def ago(then: datetime, now: datetime) -> str:
+    seconds = int(max(timedelta(0), now - then).total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
