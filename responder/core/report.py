@@ -1,0 +1,323 @@
+"""An incident as people and programs are shown it: the shape of ``GET /v1/incidents/{id}`` (schema 1).
+
+Absent is ``null`` or an empty list, never a missing key; times are RFC 3339 in UTC.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from responder.core.actions import Decision
+from responder.core.alert import Delivery
+from responder.core.attempts import Attempt, AttemptHook, OperationView
+from responder.core.evidence import Gap
+from responder.core.failure import Diagnosis
+from responder.core.hooks import ContainerRun, PodRun
+from responder.core.incident import Incident, TimelineEntry
+
+SCHEMA = 1
+
+
+class AppOut(msgspec.Struct):
+    namespace: str
+    name: str
+    project: str
+    uid: str
+
+
+class LogOut(msgspec.Struct):
+    lines: int
+    bytes: int
+    dropped: int
+    complete: bool
+    href: str
+
+
+class ContainerOut(msgspec.Struct):
+    name: str
+    kind: str
+    restart: int
+    state: str
+    exit_code: int | None
+    signal: int | None
+    reason: str
+    message: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    log: LogOut | None
+
+
+class PodOut(msgspec.Struct):
+    name: str
+    uid: str
+    node: str
+    pod_phase: str
+    containers: list[ContainerOut]
+
+
+class HookOut(msgspec.Struct):
+    kind: str
+    namespace: str
+    name: str
+    uid: str | None
+    sync_phase: str
+    hook_phase: str
+    message: str
+    stale: bool
+    created_at: datetime | None
+    images: list[str]
+    pods: list[PodOut]
+    diagnosis: Diagnosis | None
+
+
+class AttemptOut(msgspec.Struct):
+    number: int
+    hooks: list[HookOut]
+
+
+class GapOut(msgspec.Struct):
+    source: str
+    reason: str
+    detail: str
+
+
+class OperationOut(msgspec.Struct):
+    started_at: datetime
+    finished_at: datetime | None
+    initiated_by: str
+    automated: bool
+    operation_phase: str
+    message: str
+    revisions: list[str]
+    action: str | None  # ours, when we asked for it
+    attempts: list[AttemptOut]
+    gaps: list[GapOut]
+
+
+class VerdictOut(msgspec.Struct):
+    result: str
+    reasons: list[str]  # of those that stand in the way; of an allowed one, why it is
+    guards: list[dict[str, str | bool]]
+
+
+class OutcomeOut(msgspec.Struct):
+    result: str
+    detail: str
+    at: datetime | None
+
+
+class DecisionOut(msgspec.Struct):
+    id: str
+    rule: str
+    action: str
+    mode: str
+    operation: datetime
+    params: dict[str, str]
+    verdict: VerdictOut
+    outcome: OutcomeOut | None
+    decided_at: datetime
+    evidence_version: str
+    approved_by: str | None
+    declined_by: str | None
+
+
+class DeliveryOut(msgspec.Struct):
+    id: str
+    receiver: str
+    alert_state: str
+    severity: str
+    state: str
+    attempts: int
+    last_error: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class IncidentOut(msgspec.Struct):
+    schema: int
+    id: str
+    state: str
+    opened_at: datetime
+    updated_at: datetime
+    resolved_at: datetime | None
+    resolved_by: str | None
+    acknowledged_by: str | None
+    muted_until: datetime | None
+    opened_for: str
+    sync_phase: str
+    argocd: str
+    destination: dict[str, str]
+    application: AppOut
+    owner: str
+    revisions: list[str]
+    impact: str
+    changed: str
+    diagnosis: Diagnosis | None
+    evidence_version: str
+    operations: list[OperationOut]
+    decisions: list[DecisionOut]
+    deliveries: list[DeliveryOut]
+    timeline: list[TimelineEntry]
+    correlation: str | None
+    parent: str | None
+    children: list[str]
+    links: dict[str, str]
+
+
+def report(
+    incident: Incident,
+    views: Sequence[OperationView],
+    diagnoses: Mapping[tuple[str, int, str], Diagnosis],
+    deliveries: Sequence[Delivery] = (),
+    href: Callable[[str], str] = lambda key: f"/v1/logs/{key}",
+    url: str = "",
+) -> IncidentOut:
+    """``views``: of this Application, oldest first; those that do not belong to the incident are left out."""
+    category = incident.diagnosis.category.value if incident.diagnosis else "unknown"
+    return IncidentOut(
+        schema=SCHEMA,
+        id=incident.id,
+        state=incident.state.value,
+        opened_at=incident.opened_at,
+        updated_at=incident.updated_at,
+        resolved_at=incident.resolved_at,
+        resolved_by=incident.resolved_by or None,
+        acknowledged_by=incident.acknowledged_by or None,
+        muted_until=incident.muted_until,
+        opened_for=incident.opened_for,
+        sync_phase=incident.sync_phase,
+        argocd=incident.argocd,
+        destination={"cluster": incident.destination, "namespace": incident.destination_namespace},
+        application=AppOut(incident.app.namespace, incident.app.name, incident.project, incident.app_uid),
+        owner=incident.owner,
+        revisions=list(incident.revisions),
+        impact=incident.impact,
+        changed=incident.changed,
+        diagnosis=incident.diagnosis,
+        evidence_version=incident.evidence_version,
+        operations=[_operation(v, diagnoses, href) for v in views if v.record.started_at in incident.operations],
+        decisions=[_decision(d) for d in incident.decisions],
+        deliveries=[_delivery(d) for d in deliveries],
+        timeline=list(incident.timeline),
+        correlation=incident.correlation or None,
+        parent=incident.parent,
+        children=list(incident.children),
+        links={
+            "self": f"{url}/v1/incidents/{incident.id}",
+            "page": f"{url}/incidents/{incident.id}",
+            "runbook": f"{url}/runbooks/{category}",
+        },
+    )
+
+
+def _operation(
+    view: OperationView, diagnoses: Mapping[tuple[str, int, str], Diagnosis], href: Callable[[str], str]
+) -> OperationOut:
+    record = view.record
+    return OperationOut(
+        started_at=record.started_at,
+        finished_at=record.finished_at if record.operation_phase.terminal else None,
+        initiated_by=record.request.username or ("automated" if record.request.automated else ""),
+        automated=record.request.automated,
+        operation_phase=record.operation_phase.value,
+        message=record.message,
+        revisions=list(record.revisions),
+        action=record.request.action_id or None,
+        attempts=[_attempt(record.id, attempt, diagnoses, href) for attempt in view.attempts],
+        gaps=[_gap(gap) for gap in view.gaps],
+    )
+
+
+def _attempt(
+    operation: str,
+    attempt: Attempt,
+    diagnoses: Mapping[tuple[str, int, str], Diagnosis],
+    href: Callable[[str], str],
+) -> AttemptOut:
+    hooks = [
+        _hook(hook, diagnoses.get((operation, attempt.number, str(hook.identity))), href) for hook in attempt.hooks
+    ]
+    return AttemptOut(attempt.number, hooks)
+
+
+def _hook(hook: AttemptHook, diagnosis: Diagnosis | None, href: Callable[[str], str]) -> HookOut:
+    run, result = hook.run, hook.result
+    return HookOut(
+        kind=result.kind,
+        namespace=result.namespace,
+        name=result.name,
+        uid=run.uid if run is not None else None,
+        sync_phase=result.sync_phase,
+        hook_phase=result.hook_phase,
+        message=result.message,
+        stale=hook.stale,
+        created_at=run.created_at if run is not None else None,
+        images=list(result.images),
+        pods=[_pod(pod, href) for pod in run.pods] if run is not None and not hook.stale else [],
+        diagnosis=diagnosis,
+    )
+
+
+def _pod(pod: PodRun, href: Callable[[str], str]) -> PodOut:
+    return PodOut(pod.name, pod.uid, pod.node, pod.pod_phase, [_container(c, href) for c in pod.containers])
+
+
+def _container(container: ContainerRun, href: Callable[[str], str]) -> ContainerOut:
+    log = container.log
+    return ContainerOut(
+        name=container.name,
+        kind=container.kind.value,
+        restart=container.restart,
+        state=container.state.value,
+        exit_code=container.exit_code,
+        signal=container.signal,
+        reason=container.reason or container.waiting_reason,
+        message=container.message or container.waiting_message,
+        started_at=container.started_at,
+        finished_at=container.finished_at,
+        log=LogOut(log.lines, log.bytes, log.dropped, log.complete, href(log.key)) if log is not None else None,
+    )
+
+
+def _gap(gap: Gap) -> GapOut:
+    return GapOut(gap.source, gap.reason.value, gap.detail)
+
+
+def _decision(decision: Decision) -> DecisionOut:
+    verdict = decision.verdict
+    allowed = verdict.result == "allowed"
+    return DecisionOut(
+        id=decision.id,
+        rule=decision.rule,
+        action=decision.action.value,
+        mode=decision.mode.value,
+        operation=decision.operation,
+        params=decision.params,
+        verdict=VerdictOut(
+            result=verdict.result.value,
+            reasons=[r.text for r in verdict.reasons if allowed or not r.passed],
+            guards=[{"guard": r.guard, "passed": r.passed, "text": r.text} for r in verdict.reasons],
+        ),
+        outcome=OutcomeOut(decision.outcome.result.value, decision.outcome.detail, decision.outcome.at)
+        if decision.outcome is not None
+        else None,
+        decided_at=decision.decided_at,
+        evidence_version=decision.evidence_version,
+        approved_by=decision.approved_by or None,
+        declined_by=decision.declined_by or None,
+    )
+
+
+def _delivery(delivery: Delivery) -> DeliveryOut:
+    return DeliveryOut(
+        id=delivery.id,
+        receiver=delivery.receiver,
+        alert_state=delivery.alert.state.value,
+        severity=delivery.alert.severity.value,
+        state=delivery.state.value,
+        attempts=delivery.attempts,
+        last_error=delivery.last_error,
+        created_at=delivery.created_at,
+        finished_at=delivery.finished_at,
+    )
