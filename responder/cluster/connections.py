@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import AsyncGenerator
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -29,7 +30,7 @@ class Connections:
         self._api: Any = None
         self._retired: Any = None
         self._certificates: tuple[object, ...] = ()
-        self._checked = 0.0
+        self._checked = -inf
 
     def open(self) -> None:
         from kubernetes_asyncio.client import ApiClient  # noqa: PLC0415  # costs 0.4 s, so only when used
@@ -78,7 +79,7 @@ class Connections:
                 _request_timeout=limits,
             )
         except aiohttp.ClientSSLError:
-            self._checked = 0.0  # perhaps rotated just now
+            self._checked = -inf  # perhaps rotated just now
             raise
         return response
 

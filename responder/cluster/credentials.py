@@ -30,7 +30,6 @@ class CredentialError(Exception):
 class Configuration(Protocol):
     """The part of ``kubernetes_asyncio.client.Configuration`` that is set here."""
 
-    host: str
     api_key: dict[str, str]
     ssl_ca_cert: str | None
     cert_file: str | None
@@ -92,10 +91,18 @@ class _ExecCredential(msgspec.Struct, rename="camel"):
 class KubeConfig:
     """One context of a kubeconfig, with every way to log in that kubernetes-asyncio reads, and a refresh for each."""
 
-    def __init__(self, path: str | None, context: str | None, *, exec_seconds: float = EXEC_SECONDS) -> None:
+    def __init__(
+        self,
+        path: str | None,
+        context: str | None = None,
+        *,
+        exec_seconds: float = EXEC_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
         self._path = path
         self._context = context
         self._exec_seconds = exec_seconds
+        self._retry_seconds = retry_seconds
         self._lock = asyncio.Lock()
         self._loader: Any = None
         self._loaded_at = -inf
@@ -112,7 +119,7 @@ class KubeConfig:
     def expire(self) -> None:
         self._valid_until = -inf
         self._loader = None
-        self._due = min(self._due, self._loaded_at + RETRY_SECONDS)
+        self._due = min(self._due, self._loaded_at + self._retry_seconds)
 
     async def _load_or_keep(self, configuration: Configuration) -> None:
         try:
@@ -120,7 +127,7 @@ class KubeConfig:
         except CredentialError:
             if monotonic() >= self._valid_until:
                 raise
-            self._due = monotonic() + RETRY_SECONDS
+            self._due = monotonic() + self._retry_seconds
 
     async def _load(self, configuration: Configuration) -> None:
         from kubernetes_asyncio.config import ConfigException  # noqa: PLC0415  # costs 0.4 s, so only when used

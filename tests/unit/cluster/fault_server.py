@@ -26,11 +26,11 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class FaultServer:
     """``script[verb]`` holds the answers to come; the last one repeats. Verbs: watch, and HTTP's methods."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.script: dict[str, deque[Answer]] = {}
         self.requests: list[Seen] = []
         self.url = ""
-        self.port = 0
+        self.port = port
         self._tls = tls
         self._closing = asyncio.Event()
 
@@ -39,8 +39,8 @@ class FaultServer:
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
-        await site.start()
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls)
+        await self._site.start()
         self.port = self._runner.addresses[0][1]
         self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
         return self
@@ -49,6 +49,9 @@ class FaultServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closing.set()
+        await self._site.stop()
+        for _ in range(5):  # a connection accepted just now reaches aiohttp, which then closes it
+            await asyncio.sleep(0)
         await self._runner.cleanup()
 
     def will(self, verb: str, *answers: Answer) -> None:
