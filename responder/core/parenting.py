@@ -1,0 +1,63 @@
+"""The parent of incidents that share a cause: it alone raises alerts, its children are listed and not hidden."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from responder.core.alert import Severity
+from responder.core.argocd import AppKey
+from responder.core.incident import Incident, IncidentState, TimelineEntry
+from responder.core.life import merge_timeline
+
+AT_LEAST = 2  # that many Applications make a common cause
+
+
+def parent_of(children: Sequence[Incident], parent: Incident | None, now: datetime) -> Incident | None:
+    """The parent as it is now; None while there is no common cause. ``children``: all that share the key."""
+    open_children = [c for c in children if c.state.open]
+    if parent is None:
+        return _new(open_children, now) if len({c.app for c in open_children}) >= AT_LEAST else None
+    ids = tuple(dict.fromkeys((*parent.children, *(c.id for c in open_children))))
+    parent = msgspec.structs.replace(parent, children=ids)
+    if open_children or not parent.state.open:
+        return parent
+    entry = TimelineEntry(now, "resolved: every child is closed", "responder")
+    return msgspec.structs.replace(
+        parent,
+        state=IncidentState.RESOLVED,
+        resolved_at=now,
+        resolved_by="responder: every child is closed",
+        timeline=merge_timeline(parent.timeline, [entry]),
+    )
+
+
+def _new(children: Sequence[Incident], now: datetime) -> Incident:
+    first = min(children, key=lambda c: c.opened_at)
+    text = f"{len(children)} Applications fail for one cause: {first.correlation}"
+    return Incident(
+        id=hashlib.blake2b(f"{first.correlation}/{first.id}".encode(), digest_size=6).hexdigest(),
+        app=AppKey("", first.correlation),
+        app_uid="",
+        project=first.project,
+        argocd=first.argocd,
+        destination=first.destination,
+        destination_namespace=first.destination_namespace,
+        state=IncidentState.FIRING,
+        opened_at=first.opened_at,
+        updated_at=now,
+        opened_for=text,
+        sync_phase=first.sync_phase,
+        diagnosis=first.diagnosis,
+        impact="see each Application",
+        owner=first.owner,
+        correlation=first.correlation,
+        children=tuple(c.id for c in children),
+        timeline=(TimelineEntry(now, text, "responder"),),
+    )
+
+
+def severity_of(parent: Incident) -> Severity:
+    """One cause that stops several teams is critical."""
+    return Severity.CRITICAL if len(parent.children) > AT_LEAST else Severity.WARNING
