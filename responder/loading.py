@@ -1,0 +1,211 @@
+"""Load: what is true now of one Application, from the watches and the store, as one frozen ``Situation``."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from responder.core.actions import ActionKind, ActionRecord, OutcomeResult, Switch
+from responder.core.argocd import AppKey, Application, OperationRecord
+from responder.core.attempts import Admission, AttemptHook, OperationView, join
+from responder.core.causes import diagnose_hook
+from responder.core.clusterfacts import stuck_reason
+from responder.core.evidence import LogChunk
+from responder.core.failure import Diagnosis
+from responder.core.hooks import HookRun
+from responder.core.incident import Incident, IncidentState
+from responder.core.promotion import Block
+from responder.core.rules import Rulebook
+from responder.core.signatures import Signatures
+from responder.core.situation import Policy, Situation
+from responder.ports import Actuator, Clock, Cluster, IncidentQuery, Store
+
+_MODE = "hook-responder.io/mode"
+_LOGS = 256  # decoded logs kept in memory, by key and length
+_LOOK_BACK = timedelta(days=1)
+_CLOSED = (IncidentState.RESOLVED, IncidentState.SUPERSEDED)
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What people configured: read at once, replaced at once."""
+
+    rulebook: Rulebook
+    policy: Policy
+    signatures: Signatures
+    control_plane: str  # namespace of Argo CD
+    clusters: Mapping[str, str]  # destination server or name -> our name of that cluster
+
+
+class Loader:
+    """Holds the few things that are asked at every step: open incidents and blocks, recent resyncs, decoded logs."""
+
+    def __init__(self, store: Store, cluster: Cluster, actuator: Actuator, clock: Clock) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._actuator = actuator
+        self._clock = clock
+        self.open: dict[str, Incident] = {}  # by Application uid; parents by their id
+        self.blocks: dict[str, Block] = {}
+        self.resyncs: list[datetime] = []
+        self.installed_at = clock.now()
+        self.restored = False
+        self._logs: OrderedDict[tuple[str, int], LogChunk | None] = OrderedDict()
+        self._diagnoses: OrderedDict[tuple[object, ...], Diagnosis] = OrderedDict()
+
+    async def start(self) -> None:
+        """From what is recorded: after ``kill -9`` everything goes on from here."""
+        settings = await self._store.settings()
+        if installed := settings.get("installed_at"):
+            self.installed_at = datetime.fromisoformat(installed)
+        self.restored = settings.get("restored") == "true"
+        cursor = ""
+        while True:
+            query = IncidentQuery(states=(IncidentState.FIRING, IncidentState.ACKNOWLEDGED), limit=500, cursor=cursor)
+            page = await self._store.incidents(query)
+            for incident in page.incidents:
+                self.keep(incident)
+            cursor = page.next_cursor
+            if not cursor:
+                break
+        self.blocks = {b.id: b for b in await self._store.blocks()}
+        since = self._clock.now() - timedelta(hours=1)
+        self.resyncs = [a.begun_at for a in await self._store.actions(since=since) if a.kind is ActionKind.RESYNC]
+
+    def keep(self, incident: Incident) -> None:
+        key = incident.app_uid or incident.id
+        if incident.state.open:
+            self.open[key] = incident
+        else:
+            self.open.pop(key, None)
+
+    def incident_of(self, key: AppKey) -> Incident | None:
+        return next((i for i in self.open.values() if i.app == key and not i.children), None)
+
+    def sharing(self, correlation: str) -> tuple[list[Incident], Incident | None]:
+        """Open incidents with this key, and their parent."""
+        same = [i for i in self.open.values() if correlation and i.correlation == correlation]
+        return [i for i in same if not i.children], next((i for i in same if i.children), None)
+
+    def quiet(self, key: AppKey) -> bool:
+        """Nothing wrong, nothing running, nothing under way: there is no need to ask the store."""
+        if self.incident_of(key) is not None or self._cluster.hook_runs(key):
+            return False
+        app = self._cluster.application(key)
+        state = app.operation if app is not None else None
+        return state is None or state.operation_phase == "Succeeded"
+
+    async def situation(self, key: AppKey, rules: Rules) -> Situation:
+        app = self._cluster.application(key)
+        incident = self.incident_of(key)
+        uid = app.uid if app is not None else incident.app_uid if incident is not None else ""
+        views = await self.views(key, uid, app, rules)
+        _, parent = self.sharing(incident.correlation) if incident is not None else ((), None)
+        acting = incident is not None
+        now = self._clock.now()
+        return Situation(
+            now=now,
+            installed_at=self.installed_at,
+            app=app,
+            views=views,
+            diagnoses=await self.diagnoses(views, app, rules.signatures),
+            incident=incident,
+            previous=await self._previous(uid),
+            rulebook=rules.rulebook,
+            policy=rules.policy,
+            freshness=self._cluster.freshness(),
+            switch=await self._actuator.killswitch() if acting else Switch.UNREADABLE,
+            permitted=await self._actuator.permissions() if acting else frozenset(),
+            window_open=self._cluster.sync_window_open(app, automated=True, now=now) if app is not None else None,
+            project_mode=self._cluster.project_annotation(app.project, _MODE) if app is not None else None,
+            project_owner=self._project_owner(app, rules.policy),
+            actions=tuple(await self._store.actions(app_uid=uid)) if uid else (),
+            responder_hour=sum(1 for at in self.resyncs if now - at < timedelta(hours=1)),
+            blocks=tuple(b for b in self.blocks.values() if b.app == key),
+            parent=parent,
+            restored=self.restored,
+        )
+
+    def _project_owner(self, app: Application | None, policy: Policy) -> str | None:
+        return self._cluster.project_annotation(app.project, policy.routes.annotation) if app is not None else None
+
+    async def _previous(self, uid: str) -> Incident | None:
+        if not uid:
+            return None
+        page = await self._store.incidents(IncidentQuery(states=_CLOSED, app_uid=uid, limit=1))
+        return next(iter(page.incidents), None)
+
+    async def views(self, key: AppKey, uid: str, app: Application | None, rules: Rules) -> tuple[OperationView, ...]:
+        """Operations and hook runs, what is stored overlaid by what is seen now, joined."""
+        records: dict[str, OperationRecord] = {r.id: r for r in await self._store.operations(uid)} if uid else {}
+        records |= {r.id: r for r in self._cluster.operations(key) if r.app_uid == uid}
+        oldest = min((r.started_at for r in records.values()), default=self._clock.now())
+        runs: dict[str, HookRun] = {r.uid: r for r in await self._store.hook_runs(key, since=oldest - _LOOK_BACK)}
+        runs |= {r.uid: r for r in self._cluster.hook_runs(key)}
+        return join(tuple(records.values()), tuple(runs.values()), self._admission(key, app, rules))
+
+    def _admission(self, key: AppKey, app: Application | None, rules: Rules) -> Admission:
+        server = app.destination_server if app is not None else ""
+        name = app.destination_name if app is not None else ""
+        project = app.project if app is not None else ""
+        return Admission(
+            app=key,
+            control_plane=rules.control_plane,
+            cluster=rules.clusters.get(server) or rules.clusters.get(name),
+            permits=lambda namespace: self._cluster.project_permits(project, server, name, namespace),
+        )
+
+    async def diagnoses(
+        self, views: Sequence[OperationView], app: Application | None, signatures: Signatures
+    ) -> Mapping[tuple[str, int, str], Diagnosis]:
+        """Of each hook that failed or is stuck; computed once for each state of its evidence."""
+        found: dict[tuple[str, int, str], Diagnosis] = {}
+        for view in views:
+            for attempt in view.attempts:
+                for hook in attempt.hooks:
+                    if hook.failed or (hook.run is not None and stuck_reason(hook.run)):
+                        key = (view.record.id, attempt.number, str(hook.identity))
+                        found[key] = await self._diagnosis(hook, view.record, app, signatures)
+        return found
+
+    async def _diagnosis(
+        self, hook: AttemptHook, record: OperationRecord, app: Application | None, signatures: Signatures
+    ) -> Diagnosis:
+        logs = await self._read_logs(hook.run) if hook.run is not None and not hook.stale else {}
+        seen = (
+            record.id,
+            record.message,
+            hook,
+            tuple((k, len(c.numbers)) for k, c in logs.items() if c),
+            id(signatures),
+        )
+        if (known := self._diagnoses.get(seen)) is None:
+            brings = app.resources if app is not None else ()
+            known = diagnose_hook(hook, record, logs.get, signatures, brings)
+            _remember(self._diagnoses, seen, known)
+        return known
+
+    async def _read_logs(self, run: HookRun) -> dict[str, LogChunk | None]:
+        return {
+            c.log.key: await self.log(c.log.key, c.log.lines)
+            for p in run.pods
+            for c in p.containers
+            if c.log is not None
+        }
+
+    async def log(self, key: str, lines: int) -> LogChunk | None:
+        if (key, lines) not in self._logs:
+            _remember(self._logs, (key, lines), await self._store.log(key))
+        return self._logs[key, lines]
+
+    def under_way(self, actions: Sequence[ActionRecord]) -> list[ActionRecord]:
+        return [a for a in actions if a.outcome.result in (OutcomeResult.BEGUN, OutcomeResult.TAKEN)]
+
+
+def _remember(cache: OrderedDict, key: object, value: object, limit: int = _LOGS) -> None:  # type: ignore[type-arg] # any
+    cache[key] = value
+    while len(cache) > limit:
+        cache.popitem(last=False)
+
+
+PolicySource = Callable[[], Rules]

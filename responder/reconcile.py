@@ -1,0 +1,387 @@
+"""The loop. Read this file first.
+
+Whatever happens becomes the same ``wake(application)``: a webhook, a change that a watch saw, a timer, a person, a
+restart. Wake-ups of one Application are merged and run one at a time, Applications side by side. One step is:
+load what is true now, plan (pure), record what we are about to do, do it, record what came of it.
+"""
+
+import asyncio
+import heapq
+import itertools
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+from responder.core.actions import Act, ActionKind, ActionRecord, Outcome, OutcomeResult
+from responder.core.alert import Alert, AlertState, Delivery
+from responder.core.alerting import AlertOrder, plan_alerts
+from responder.core.argocd import AppKey
+from responder.core.incident import Incident
+from responder.core.parenting import parent_of
+from responder.core.plan import Plan, plan
+from responder.core.promotion import Block
+from responder.core.situation import Situation
+from responder.loading import Loader, Rules
+from responder.metrics import Metrics
+from responder.ports import (
+    Actuator,
+    AppendAudit,
+    AuditEntry,
+    Clock,
+    Cluster,
+    DropWakeup,
+    PutAction,
+    PutBlock,
+    PutDelivery,
+    PutIncident,
+    Store,
+    StoreError,
+    Trigger,
+    Wakeup,
+    Write,
+)
+
+log = logging.getLogger("responder.reconcile")
+
+_WORKERS = 8
+_RETRY_STORE = timedelta(seconds=2)
+_FOLLOW_EVERY = timedelta(seconds=1)
+_DELIVERY_LASTS = timedelta(days=1)
+_WEBHOOK_GRACE = timedelta(seconds=60)
+_DURABLE = frozenset({Trigger.WEBHOOK, Trigger.STOCK_TEMPLATE, Trigger.RESTART})
+
+
+class Outbox(Protocol):
+    def wake(self) -> None: ...
+
+    def deliver_from_memory(self, alert: Alert, receivers: Sequence[str]) -> None: ...
+
+
+class Reconciler:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cluster: Cluster,
+        actuator: Actuator,
+        clock: Clock,
+        rules: Callable[[], Rules],
+        outbox: Outbox,
+        metrics: Metrics,
+        changed: Callable[[Incident], None] = lambda incident: None,
+    ) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._actuator = actuator
+        self._clock = clock
+        self._rules = rules
+        self._outbox = outbox
+        self._metrics = metrics
+        self._changed = changed
+        self.loader = Loader(store, cluster, actuator, clock)
+        self._pending: dict[AppKey, set[Trigger]] = {}
+        self._busy: set[AppKey] = set()
+        self._timers: list[tuple[datetime, int, AppKey]] = []
+        self._count = itertools.count()
+        self._work = asyncio.Event()
+        self._rearmed = asyncio.Event()
+        self._webhooks: dict[AppKey, datetime] = {}
+        self._durable: set[AppKey] = set()
+        self._told_from_memory: dict[tuple[str, str], AlertState] = {}
+
+    # What wakes us.
+
+    def wake(self, key: AppKey | None, trigger: Trigger) -> None:
+        """Look at this Application soon; ``None``: at all of them. Cheap, never blocks, merges."""
+        if key is None:
+            for app in self._cluster.applications():
+                self.wake(app.key, trigger)
+            return
+        if trigger is Trigger.WEBHOOK:
+            self._webhooks[key] = self._clock.now()
+        if trigger in _DURABLE:
+            self._durable.add(key)
+        self._pending.setdefault(key, set()).add(trigger)
+        self._work.set()
+
+    def wake_at(self, key: AppKey, at: datetime) -> None:
+        heapq.heappush(self._timers, (at, next(self._count), key))
+        self._rearmed.set()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits and nothing runs; timers may be set for later."""
+        return not self._pending and not self._busy
+
+    async def run(self) -> None:
+        await self.loader.start()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._ring())
+            for _ in range(_WORKERS):
+                tasks.create_task(self._worker())
+
+    async def synced(self) -> None:
+        """The watches have listed once: whatever was recorded, or missed, is looked at now."""
+        for wakeup in await self._store.wakeups():
+            self.wake(wakeup.app, Trigger.RESTART)
+        self.wake(None, Trigger.RESTART)
+        for incident in list(self.loader.open.values()):
+            if not incident.children:
+                self.wake(incident.app, Trigger.RESTART)
+
+    async def _ring(self) -> None:
+        """Timers: wake what is due, sleep until the next, or until a nearer one is set."""
+        while True:
+            now = self._clock.now()
+            while self._timers and self._timers[0][0] <= now:
+                self.wake(heapq.heappop(self._timers)[2], Trigger.TIMER)
+            self._rearmed.clear()
+            if not self._timers:
+                await self._rearmed.wait()
+                continue
+            await _either(self._clock.sleep((self._timers[0][0] - now).total_seconds()), self._rearmed.wait())
+
+    async def _worker(self) -> None:
+        while True:
+            key = self._next()
+            if key is None:
+                self._work.clear()
+                await self._work.wait()
+                continue
+            triggers = self._pending.pop(key)
+            self._busy.add(key)
+            try:
+                await self._guarded(key, triggers)
+            finally:
+                self._busy.discard(key)
+                self._work.set()
+
+    def _next(self) -> AppKey | None:
+        if not self._cluster.freshness().synced:
+            return None  # wake-ups stay pending: no incident is made up from half a picture
+        return next((key for key in self._pending if key not in self._busy), None)
+
+    def resume(self) -> None:
+        """The cluster can be seen (again)."""
+        self._work.set()
+
+    # One step.
+
+    async def _guarded(self, key: AppKey, triggers: set[Trigger]) -> None:
+        begun = time.perf_counter()
+        result = "ok"
+        try:
+            await self.step(key)
+        except StoreError as error:
+            result = "store-error"
+            log.warning("store: %s", error, extra={"application": str(key)})
+            self.wake_at(key, self._clock.now() + _RETRY_STORE)
+        except Exception:  # noqa: BLE001 - atop the loop: one Application's fault must not stop the others
+            result = "error"
+            log.exception("reconcile failed", extra={"application": str(key)})
+            self.wake_at(key, self._clock.now() + 5 * _RETRY_STORE)
+        for trigger in triggers:
+            self._metrics.reconciles_total(trigger.value, result).inc()
+        self._metrics.reconcile_duration_seconds.observe(time.perf_counter() - begun)
+
+    async def step(self, key: AppKey) -> None:
+        """Load, plan, record, carry out, record."""
+        recorded = await self._recorded(key)
+        if self.loader.quiet(key):
+            await self._store_all([DropWakeup(w) for w in recorded])
+            self._durable.discard(key)
+            return
+        situation = await self.loader.situation(key, self._rules())
+        situation = await self._followed(situation)
+        planned = plan(situation)
+        try:
+            await self._record(situation, planned, recorded)
+        except StoreError:
+            self._alert_from_memory(planned)
+            raise
+        self._durable.discard(key)
+        for act in planned.acts:
+            await self._carry_out(act)
+        if planned.acts or self.loader.under_way(situation.actions):
+            self.wake_at(key, self._clock.now() + _FOLLOW_EVERY)
+        if planned.wake_at is not None:
+            self.wake_at(key, planned.wake_at)
+
+    async def _recorded(self, key: AppKey) -> list[Wakeup]:
+        """The durable wake-ups that this step answers: dropped when its outcome is recorded."""
+        if key not in self._durable:
+            return []
+        return [w for w in await self._store.wakeups() if w.app in (key, None)]
+
+    async def _followed(self, situation: Situation) -> Situation:
+        """Acts that were begun are followed to their end, also those of a process that died."""
+        actions = list(situation.actions)
+        for index, action in enumerate(actions):
+            if action.outcome.result not in (OutcomeResult.BEGUN, OutcomeResult.TAKEN):
+                continue
+            actions[index] = await self._actuator.follow(action)
+            if actions[index] != action:
+                await self._note_outcome(actions[index])
+        return msgspec.structs.replace(situation, actions=tuple(actions))
+
+    async def _record(self, situation: Situation, planned: Plan, recorded: Sequence[Wakeup]) -> None:
+        incident = planned.incident
+        writes: list[Write] = []
+        if incident is not None and incident is not situation.incident:
+            writes.append(PutIncident(incident))
+        writes += [PutBlock(block) for block in planned.blocks]
+        writes += [PutAction(act.action) for act in planned.acts]
+        writes += [PutDelivery(self._delivery(order)) for order in planned.alerts]
+        writes += [AppendAudit(entry) for entry in self._audit(situation, planned)]
+        writes += [DropWakeup(wakeup) for wakeup in recorded]
+        await self._store_all(writes)
+        if incident is not None:
+            self._noted(situation, planned, incident)
+        for block in planned.blocks:
+            self._keep_block(block)
+        if planned.alerts:
+            self._outbox.wake()
+        if incident is not None and incident.correlation:
+            await self._relate(incident)
+
+    def _keep_block(self, block: Block) -> None:
+        if block.ended_at is None:
+            self.loader.blocks[block.id] = block
+        else:
+            self.loader.blocks.pop(block.id, None)
+
+    async def _store_all(self, writes: Sequence[Write]) -> None:
+        if writes:
+            await self._store.commit(*writes)
+
+    def _delivery(self, order: AlertOrder) -> Delivery:
+        now = self._clock.now()
+        return Delivery(
+            id=f"{order.alert.incident_id}-{order.receiver}-{now.timestamp():.6f}",
+            receiver=order.receiver,
+            alert=order.alert,
+            created_at=now,
+            not_before=now,
+            expires_at=now + _DELIVERY_LASTS,
+        )
+
+    def _audit(self, situation: Situation, planned: Plan) -> list[AuditEntry]:
+        incident = planned.incident
+        if incident is None:
+            return []
+        now, app = self._clock.now(), str(incident.app)
+        entries = []
+        if planned.opened:
+            entries.append(AuditEntry(now, "responder", "incident opened", incident.opened_for, incident.id, app))
+        if planned.closed:
+            entries.append(
+                AuditEntry(now, "responder", f"incident {incident.state}", incident.resolved_by, incident.id, app)
+            )
+        before = {d.id: d.verdict.result for d in situation.incident.decisions} if situation.incident else {}
+        for decision in incident.decisions:
+            if before.get(decision.id) == decision.verdict.result:
+                continue
+            why = "; ".join(r.text for r in decision.verdict.reasons if not r.passed) or "every guard agrees"
+            what = f"{decision.action} {decision.verdict.result}"
+            entries.append(AuditEntry(now, f"rule {decision.rule}", what, why, incident.id, app))
+        return entries
+
+    def _noted(self, situation: Situation, planned: Plan, incident: Incident) -> None:
+        """Memory, metrics, one log line, and word to whoever looks at the page."""
+        self.loader.keep(incident)
+        if incident is situation.incident:
+            return
+        self._changed(incident)
+        self._count_plan(situation, planned, incident)
+        category = incident.diagnosis.category.value if incident.diagnosis else None
+        fields = {"incident": incident.id, "application": str(incident.app), "state": incident.state.value}
+        log.info("incident", extra={**fields, "category": category})
+
+    def _count_plan(self, situation: Situation, planned: Plan, incident: Incident) -> None:
+        metrics, diagnosis = self._metrics, incident.diagnosis
+        if planned.opened:
+            metrics.incidents_opened_total(incident.sync_phase).inc()
+            metrics.application_incidents_total(incident.app.namespace, incident.app.name).inc()
+            lag = (situation.now - incident.opened_at).total_seconds()
+            metrics.detection_duration_seconds.observe(max(0.0, lag))
+            if diagnosis is not None:
+                metrics.diagnoses_total(diagnosis.category.value, diagnosis.retry.value).inc()
+            self._expect_webhook(incident)
+        if planned.closed and incident.resolved_at is not None:
+            metrics.incident_open_seconds.observe((incident.resolved_at - incident.opened_at).total_seconds())
+        before = {d.id: d.verdict for d in situation.incident.decisions} if situation.incident else {}
+        for decision in incident.decisions:
+            if before.get(decision.id) == decision.verdict:
+                continue
+            if decision.id not in before:
+                metrics.rule_matches_total(decision.rule, decision.mode.value).inc()
+            for reason in decision.verdict.reasons:
+                if not reason.passed and decision.action.acts:
+                    metrics.actions_denied_total(decision.action.value, reason.guard).inc()
+
+    def _expect_webhook(self, incident: Incident) -> None:
+        """A webhook that should have come and did not is counted, so that a broken notifications config is noticed."""
+        heard = self._webhooks.get(incident.app)
+        if heard is None or heard < incident.opened_at - _WEBHOOK_GRACE:
+            self._metrics.webhooks_missed_total.inc()
+
+    async def _carry_out(self, act: Act) -> None:
+        outcome = await self._actuator.perform(act)
+        await self._note_outcome(msgspec.structs.replace(act.action, outcome=outcome))
+
+    async def _note_outcome(self, action: ActionRecord) -> None:
+        if action.kind is ActionKind.RESYNC and action.outcome.result is OutcomeResult.BEGUN:
+            self.loader.resyncs.append(action.begun_at)
+        outcome: Outcome = action.outcome
+        self._metrics.actions_total(action.kind.value, outcome.result.value).inc()
+        what = f"{action.kind} {outcome.result}"
+        entry = AuditEntry(self._clock.now(), action.by, what, outcome.detail, action.incident_id, str(action.app))
+        await self._store_all([PutAction(action), AppendAudit(entry)])
+        fields = {"incident": action.incident_id, "application": str(action.app), "action": action.kind.value}
+        log.info("act", extra={**fields, "outcome": outcome.result.value, "detail": outcome.detail})
+
+    # Many incidents, one cause.
+
+    async def _relate(self, incident: Incident) -> None:
+        children, parent = self.loader.sharing(incident.correlation)
+        after = parent_of(children, parent, self._clock.now())
+        if after is None:
+            return
+        situation = msgspec.structs.replace(
+            await self.loader.situation(incident.app, self._rules()), incident=parent, parent=None
+        )
+        matching = plan(msgspec.structs.replace(situation, incident=incident)).matching if incident.state.open else None
+        alerting = plan_alerts(situation, after, matching)
+        after = msgspec.structs.replace(after, alerts=alerting.marks, updated_at=self._clock.now())
+        if parent is not None and msgspec.structs.replace(after, updated_at=parent.updated_at) == parent:
+            return
+        await self._store_all([PutIncident(after), *(PutDelivery(self._delivery(o)) for o in alerting.orders)])
+        self.loader.keep(after)
+        self._changed(after)
+        self._outbox.wake()
+        for child in children:
+            if child.parent is None and child.state.open:
+                self.wake(child.app, Trigger.TIMER)
+        if alerting.wake_at is not None:
+            self.wake_at(incident.app, alerting.wake_at)
+
+    def _alert_from_memory(self, planned: Plan) -> None:
+        """The store is down: people are told all the same, once a state, and nothing is done to the cluster."""
+        for order in planned.alerts:
+            key = (order.receiver, order.alert.key)
+            if self._told_from_memory.get(key) is not order.alert.state:
+                self._told_from_memory[key] = order.alert.state
+                self._outbox.deliver_from_memory(order.alert, [order.receiver])
+
+
+async def _either(*waits: Coroutine[object, object, object]) -> None:
+    """Until the first of them is done; the others are cancelled."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(w) for w in waits]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
