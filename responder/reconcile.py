@@ -72,7 +72,7 @@ class Reconciler:
         rules: Callable[[], Rules],
         outbox: Outbox,
         metrics: Metrics,
-        changed: Callable[[Incident], None] = lambda incident: None,
+        changed: Callable[[Incident], None],
     ) -> None:
         self._store = store
         self._cluster = cluster
@@ -180,7 +180,7 @@ class Reconciler:
             result = "store-error"
             log.warning("store: %s", error, extra={"application": str(key)})
             self.wake_at(key, self._clock.now() + _RETRY_STORE)
-        except Exception:  # noqa: BLE001 - atop the loop: one Application's fault must not stop the others
+        except Exception:
             result = "error"
             log.exception("reconcile failed", extra={"application": str(key)})
             self.wake_at(key, self._clock.now() + 5 * _RETRY_STORE)
