@@ -1,0 +1,241 @@
+"""Reads one container run's log from its first line to its end, over as many connections as that takes.
+
+The end of a stream says nothing: a connection was cut, the API server restarted, or the container ended. A log is
+complete when a stream that was opened after the container's end was known has ended cleanly, or, where the Pod was
+deleted before that, when the last stream ended cleanly and the container is known to have ended.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Final
+
+from responder.cluster.client import Kubernetes
+from responder.cluster.errors import ApiError, Forbidden, NotFound
+from responder.core.evidence import GapReason
+from responder.core.logstream import LineCutter, LogMovedError, Position, told_by_container
+from responder.core.logtape import SLACK, LogTape
+
+STAMP_BYTES: Final = 64
+DRAIN_SECONDS: Final = 10.0  # without a byte after the container's end: the stream is dead, not quiet
+GONE_SECONDS: Final = 10.0  # for the Pod watch to say what a 404 means
+MOVED_SECONDS: Final = 2.0
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 5.0
+FORBIDDEN_PAUSE: Final = 30.0
+
+
+class Subject:
+    """One run of one container, as the Pod watch tells a follower about it."""
+
+    def __init__(self, namespace: str, pod: str, container: str, restart: int) -> None:
+        self.namespace = namespace
+        self.pod = pod
+        self.container = container
+        self.restart = restart
+        self.current = restart  # the run that the container is in now
+        self.finished_at: datetime | None = None
+        self.ended = False
+        self.gone = False
+        self._changed = asyncio.Event()
+        self._on_change: Callable[[], None] | None = None
+
+    def tell(self, *, ended: bool, finished_at: datetime | None, current: int, gone: bool) -> None:
+        before = (self.ended, self.current, self.gone)
+        self.ended, self.finished_at = self.ended or ended or current > self.restart, finished_at or self.finished_at
+        self.current, self.gone = max(current, self.current), self.gone or gone
+        if before == (self.ended, self.current, self.gone):
+            return
+        self._changed.set()
+        self._changed = asyncio.Event()
+        if self._on_change:
+            self._on_change()
+
+    @property
+    def over(self) -> bool:
+        return self.ended or self.gone
+
+    async def changed(self, seconds: float) -> None:
+        """Returns after that time at the latest."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+
+    async def until_gone(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self.gone:
+                    await self._changed.wait()
+
+    def notify(self, on_change: Callable[[], None] | None) -> None:
+        self._on_change = on_change
+
+
+class _End(Enum):
+    CLEAN = auto()
+    CUT = auto()
+    MOVED = auto()
+    WAITING = auto()  # the container has no log yet
+    ABSENT = auto()  # the Pod, or the previous run, is not there
+    FORBIDDEN = auto()
+
+
+class Follow:
+    """Feeds ``tape``. ``gap`` tells why lines are or may be missing; None while all is well."""
+
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        subject: Subject,
+        tape: LogTape,
+        *,
+        line: int,
+        on_lines: Callable[[int, bool], None],
+    ) -> None:
+        """``on_lines`` gets bytes read, and whether a signature knows one of the lines."""
+        self.subject = subject
+        self.tape = tape
+        self.gap: GapReason | None = None
+        self.detail = ""
+        self._kubernetes = kubernetes
+        self._limit = line + SLACK + STAMP_BYTES
+        self._on_lines = on_lines
+        self._position = Position()
+        self._cutter = LineCutter(self._limit)
+        self._clean = False  # how the last stream ended
+        self._moved = False
+        self._complaint = ""
+        self._pause = FIRST_PAUSE
+
+    async def run(self) -> None:
+        """Until the log is complete or nothing more can be had."""
+        while True:
+            sure = self.subject.ended
+            read = self.tape.lines
+            end = await self._stream()
+            if await self._finished(end, sure=sure):
+                return
+            if self.tape.lines > read:
+                self._pause = FIRST_PAUSE
+            await self.subject.changed(FORBIDDEN_PAUSE if end is _End.FORBIDDEN else self._pause)
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    async def _finished(self, end: _End, *, sure: bool) -> bool:
+        subject = self.subject
+        if end is _End.CLEAN and sure:
+            self._complete()
+            return True
+        if end is _End.ABSENT:
+            return await self._absent()
+        if end is _End.MOVED:
+            await subject.changed(MOVED_SECONDS)  # the watch may be about to say that the container was restarted
+            self._moved = subject.current == subject.restart and self._position.since is not None
+            return False
+        if subject.gone and end is _End.CUT:
+            self.gap = GapReason.CLUSTER_UNREACHABLE
+        return (subject.over and end is _End.FORBIDDEN) or (subject.gone and end in (_End.CUT, _End.WAITING))
+
+    async def _absent(self) -> bool:
+        subject = self.subject
+        if not (self._clean and subject.ended):
+            await subject.until_gone(GONE_SECONDS)
+        if self._clean and subject.ended:
+            self._complete()
+            return True
+        return subject.gone or subject.current > subject.restart
+
+    def _complete(self) -> None:
+        if self._complaint and not self.tape.lines:
+            self.gap, self.detail = GapReason.LOG_UNREADABLE, self._complaint
+            return
+        self._add([rest] if (rest := self._cutter.rest()) else [])
+        self.gap = GapReason.LOG_ROTATED if self._moved else None
+        self.tape.complete = not self._moved
+
+    async def _stream(self) -> _End:
+        subject = self.subject
+        if subject.current > subject.restart + 1:
+            return _End.ABSENT  # only the last run before the present one is kept
+        held = self._cutter.rest() if self._clean else b""
+        self._position.reopen(moved=self._moved)
+        self._cutter = LineCutter(self._limit)
+        try:
+            end = await self._read()
+        except LogMovedError:
+            return _End.MOVED
+        except (ApiError, TimeoutError) as error:
+            end = self._refused(error)
+        if end is _End.ABSENT and held and self._clean:
+            self._cutter.feed(held)  # nothing newer came: the last line really had no newline
+        elif end is not _End.ABSENT:
+            self._clean = end is _End.CLEAN
+        return end
+
+    async def _read(self) -> _End:
+        subject = self.subject
+        loop = asyncio.get_running_loop()
+        async with (
+            asyncio.timeout(None) as limit,
+            self._kubernetes.follow_log(
+                subject.namespace,
+                subject.pod,
+                subject.container,
+                since_time=self._position.since,
+                previous=subject.current > subject.restart,
+                follow=not subject.ended,
+            ) as chunks,
+        ):
+
+            def hurry() -> None:
+                if subject.over:
+                    limit.reschedule(loop.time() + DRAIN_SECONDS)
+
+            subject.notify(hurry)
+            try:
+                async for chunk in chunks:
+                    hurry()
+                    self._take(chunk)
+            finally:
+                subject.notify(None)
+        return _End.CLEAN
+
+    def _take(self, chunk: bytes) -> None:
+        self.gap = None
+        self._on_lines(len(chunk), False)
+        lines = self._cutter.feed(chunk)
+        self.tape.bytes += self._cutter.cut_off
+        self._cutter.cut_off = 0
+        self._add(lines)
+
+    def _add(self, lines: list[bytes]) -> None:
+        stamped = [line for line in lines if told_by_container(line)]
+        if len(stamped) != len(lines):
+            self._complaint = next(line for line in lines if not told_by_container(line)).decode("utf-8", "replace")
+        if self._position.last == b"" and stamped and self._foreign(stamped[0]):
+            raise LogMovedError
+        fresh = self._position.fresh(stamped)
+        if fresh and self.tape.add(fresh):
+            self._on_lines(0, True)
+
+    def _foreign(self, line: bytes) -> bool:
+        """Written after this run had ended: the container was restarted already and its next run answers."""
+        ended = self.subject.finished_at
+        if ended is None or self.subject.current > self.subject.restart:
+            return False
+        return _stamp(line) > ended + timedelta(seconds=1)
+
+    def _refused(self, error: ApiError | TimeoutError) -> _End:
+        if isinstance(error, NotFound):
+            return _End.ABSENT
+        if isinstance(error, Forbidden):
+            self.gap, self.detail = GapReason.FORBIDDEN, error.message
+            return _End.FORBIDDEN
+        if isinstance(error, ApiError) and error.status == 400:
+            return _End.ABSENT if "previous terminated container" in error.message else _End.WAITING
+        return _End.CUT
+
+
+def _stamp(line: bytes) -> datetime:
+    return datetime.fromisoformat(line.partition(b" ")[0].decode("ascii"))
