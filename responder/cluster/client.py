@@ -22,6 +22,7 @@ import msgspec
 from responder.cluster.connections import Connections, chunks, keep_alive, lines, read
 from responder.cluster.credentials import SERVICE_ACCOUNT, Credentials, KubeConfig, TokenFile
 from responder.cluster.errors import (
+    UNREADABLE,
     ApiError,
     Conflict,
     Forbidden,
@@ -340,7 +341,7 @@ class _Page(msgspec.Struct):
 def _continue(page: bytes) -> str:
     try:
         return msgspec.json.decode(page, type=_Page).metadata.continue_
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         raise ApiError(200, "Malformed", "the answer is not a Kubernetes list") from None
 
 

@@ -6,8 +6,11 @@ that shows an empty file does not fail a call, exec plugins have a deadline and 
 
 import asyncio
 import base64
+import logging
 import os
+import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -21,6 +24,9 @@ REREAD_SECONDS = 60.0
 RETRY_SECONDS = 10.0  # after a refused credential or a failed refresh; a plugin must not be run by every request
 EXEC_SECONDS = 30.0
 EXEC_OUTPUT_BYTES = 1 << 20
+
+
+logger = logging.getLogger(__name__)
 
 
 class CredentialError(Exception):
@@ -118,15 +124,17 @@ class KubeConfig:
 
     def expire(self) -> None:
         self._valid_until = -inf
-        self._loader = None
+        if self._loader is not None and not self._loader.provider:  # an OIDC login holds a newer refresh token
+            self._loader = None
         self._due = min(self._due, self._loaded_at + self._retry_seconds)
 
     async def _load_or_keep(self, configuration: Configuration) -> None:
         try:
             await self._load(configuration)
-        except CredentialError:
+        except CredentialError as error:
             if monotonic() >= self._valid_until:
                 raise
+            logger.warning("the login is still good, but not renewed: %s", error)
             self._due = monotonic() + self._retry_seconds
 
     async def _load(self, configuration: Configuration) -> None:
@@ -215,7 +223,7 @@ async def run_exec_plugin(
 def _exec_status(command: str, api_version: str, answer: bytes) -> _ExecStatus:
     try:
         credential = msgspec.json.decode(answer, type=_ExecCredential)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise CredentialError(f"the exec plugin {command} did not print an ExecCredential") from None
     if credential.api_version != api_version:
         raise CredentialError(f"the exec plugin {command} speaks {credential.api_version[:64]}, not {api_version}")
@@ -232,13 +240,15 @@ async def _output(arguments: list[str], environment: Mapping[str, str]) -> bytes
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         output = await _bounded(process, arguments[0])
         code = await process.wait()
     finally:
         if process.returncode is None:
-            process.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its children hold the pipe too
             await process.wait()
     if code != 0:
         raise CredentialError(f"the exec plugin {arguments[0]} ended with {code}: run it by hand to see why")

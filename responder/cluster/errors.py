@@ -50,6 +50,9 @@ class Unavailable(ApiError):
     """5xx, or no (whole) answer: after a write nobody knows whether it was done, unless ``sent`` is False."""
 
 
+# what msgspec raises on hostile bytes: the last on a hundred thousand brackets
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     401: Unauthorized,
     403: Forbidden,
@@ -84,7 +87,7 @@ def refused(status: int, phrase: str | None, headers: Mapping[str, str], body: b
     retry_after = _seconds(headers.get("Retry-After", ""))
     try:
         told = msgspec.json.decode(body, type=Status)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         what = f"{len(body)} bytes of {headers.get('Content-Type', 'an unnamed type')[:64]}, not a Kubernetes Status"
         return api_error(status, phrase or "Unknown", what, retry_after)
     if retry_after is None and told.details and told.details.retry_after_seconds > 0:

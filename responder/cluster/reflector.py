@@ -18,6 +18,7 @@ import msgspec
 
 from responder.cluster.client import JSON, Kubernetes, Query
 from responder.cluster.errors import (
+    UNREADABLE,
     ApiError,
     Forbidden,
     Gone,
@@ -39,10 +40,7 @@ PAGE = 500
 PAGE_SECONDS = 60.0
 QUEUE = 1000
 SILENCE_SECONDS = 75.0  # the server sends a bookmark about every minute
-WATCH_SECONDS = (150, 300)
-SHORT_LIVED_SECONDS = 5.0  # a watch that ends sooner is no watch
 LONGEST_RETRY_AFTER = 300.0
-SLOW_SECONDS = 30.0
 
 
 class Change(StrEnum):
@@ -77,11 +75,16 @@ class Trouble(StrEnum):
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """Seconds. Back-off doubles from ``first`` to ``longest``; ``slow`` is for what a person must mend."""
+    """Seconds. Back-off doubles from ``first`` to ``longest``; ``slow`` is for what a person must mend.
+
+    ``watch``: how long a watch is asked for, at random in between; one that ends within ``short`` was none.
+    """
 
     first: float = 1.0
     longest: float = 30.0
-    slow: float = SLOW_SECONDS
+    slow: float = 30.0
+    watch: tuple[int, int] = (150, 300)
+    short: float = 5.0
 
 
 PACE = Pace()
@@ -208,14 +211,14 @@ class Reflector(Generic[T]):
         """Returns when the server ended a watch that had lived; everything else is an ApiError."""
         loop = asyncio.get_running_loop()
         opened = loop.time()
-        seconds = random.randint(*WATCH_SECONDS)  # noqa: S311  # spreads load, keeps no secret
+        seconds = random.randint(*self._pace.watch)  # noqa: S311  # spreads load, keeps no secret
         try:
             await self._stream(since, seconds)
         except Unavailable as error:
             if error.reason == "Timeout" and loop.time() - opened >= seconds:
                 return  # the server forgot the end we asked for
             raise
-        if loop.time() - opened < SHORT_LIVED_SECONDS:
+        if loop.time() - opened < self._pace.short:
             raise Unavailable(200, "Eof", "the watch ended at once")
 
     async def _stream(self, since: str, seconds: int) -> None:
@@ -224,7 +227,7 @@ class Reflector(Generic[T]):
         async with self._kubernetes.watch(
             self._path, query, accept=accept, timeout_seconds=seconds, silence=self._silence
         ) as lines:
-            timer = asyncio.get_running_loop().call_later(SHORT_LIVED_SECONDS, self._lived)
+            timer = asyncio.get_running_loop().call_later(self._pace.short, self._lived)
             try:
                 async for line in lines:
                     await self._take(line)
@@ -316,6 +319,6 @@ def _told(status: Status) -> ApiError:
 def _malformed() -> Iterator[None]:
     try:
         yield
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         # not the text: it quotes the object
         raise ApiError(200, "Malformed", f"not what was asked for: {type(error).__name__}") from None
