@@ -33,13 +33,14 @@ from responder.core.actions import ActionKind, Mode, OutcomeResult
 from responder.core.evidence import GapReason
 from responder.core.failure import Category, Retry
 from responder.core.promotion import GateResult
+from responder.ports import Trigger
 
+NONE = "none"
 OTHER = "other"
 
 WEBHOOK_RESULTS = ("accepted", "stock-template", "unauthorized", "too-large", "invalid", "timeout", "unavailable")
-TRIGGERS = ("webhook", "application", "hook", "evidence", "timer", "person", "restart")
-RECONCILE_RESULTS = ("changed", "unchanged", "failed")
-SYNC_PHASES = ("PreSync", "Sync", "PostSync", "SyncFail", "PreDelete", "PostDelete", "none")
+RECONCILE_RESULTS = ("ok", "error", "store-error")
+SYNC_PHASES = ("PreSync", "Sync", "PostSync", "SyncFail", "PreDelete", "PostDelete", NONE)
 HOOK_RESULTS = ("succeeded", "failed", "terminated", "vanished")
 DELIVERY_RESULTS = ("sent", "retried", "failed", "superseded")
 WATCH_RESTARTS = ("expired", "ended", "silent", "throttled", "forbidden", "failed")
@@ -68,8 +69,8 @@ M = TypeVar("M", Counter, Gauge, Histogram)
 class Labelled(Generic[M]):
     """The children of one instrument, made once and kept, for prometheus-client's `labels()` is slow.
 
-    A value outside its closed set counts as `other`; so does every new combination beyond `limit`, so that no input
-    can make `/metrics` grow.
+    An empty value counts as `none`. A value outside its closed set counts as `other`, and so does every new
+    combination beyond `limit`: no input can make `/metrics` grow.
     """
 
     def __init__(self, family: M, closed: Mapping[int, Sequence[str]] | None = None, limit: int = 200) -> None:
@@ -86,7 +87,8 @@ class Labelled(Generic[M]):
         return self._children.get(values) or self._child(self._bounded(values))
 
     def _bounded(self, values: tuple[str, ...]) -> tuple[str, ...]:
-        inside = tuple(value if value in self._closed.get(at, (value,)) else OTHER for at, value in enumerate(values))
+        said = tuple(value or NONE for value in values)
+        inside = tuple(v if v in self._closed.get(at, (v,)) else OTHER for at, v in enumerate(said))
         if inside in self._children or len(self._children) < self._limit:
             return inside
         return tuple(value if at in self._closed else OTHER for at, value in enumerate(inside))
@@ -161,7 +163,7 @@ class Metrics:
         self.reconciles_total = self._counters(
             "responder_reconciles_total",
             "Times an Application was looked at.",
-            trigger=TRIGGERS,
+            trigger=Trigger,
             result=RECONCILE_RESULTS,
         )
         self.reconcile_duration_seconds = self._histogram(

@@ -111,6 +111,11 @@ def test_a_value_outside_its_closed_set_counts_as_other(metrics: Metrics) -> Non
     assert "xxx" not in metrics.render().decode()
 
 
+def test_an_incident_without_a_hook_counts_as_none(metrics: Metrics) -> None:
+    metrics.incidents_opened_total("").inc()
+    assert value(metrics, "responder_incidents_opened_total", sync_phase="none") == 1
+
+
 def test_applications_beyond_the_cap_share_one_series() -> None:
     metrics = Metrics(CollectorRegistry(), applications=2)
     for name in ("orders", "billing", "search", "mail", "orders"):
