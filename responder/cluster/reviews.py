@@ -1,0 +1,86 @@
+"""Who may do what: access reviews, which store nothing. Read-only is seen by asking, not by failing."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from responder.cluster.errors import ApiError
+from responder.core.actions import ActionKind
+from responder.ports import Clock
+
+_PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_KEEP_SECONDS = 60.0
+
+
+class _Status(msgspec.Struct):
+    allowed: bool = False
+
+
+class _Review(msgspec.Struct):
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+class Creates(Protocol):
+    async def create(self, path: str, body: bytes) -> bytes: ...
+
+
+class Right(msgspec.Struct, frozen=True):
+    """What one kind of act needs in the API server."""
+
+    group: str
+    resource: str
+    verb: str
+
+
+_NEEDS = {
+    Right("argoproj.io", "applications", "patch"): (
+        ActionKind.RESYNC,
+        ActionKind.STOP_RETRIES,
+        ActionKind.TERMINATE,
+        ActionKind.ANNOTATE,
+    ),
+    Right("batch", "jobs", "delete"): (ActionKind.DELETE_HOOK,),
+}
+
+
+class Permissions:
+    """What our own ServiceAccount may do, asked anew every minute; not to be told is not to be allowed."""
+
+    def __init__(self, kubernetes: Creates, clock: Clock, namespaces: Sequence[str]) -> None:
+        self._kubernetes = kubernetes
+        self._clock = clock
+        self._namespaces = tuple(namespaces) or ("",)
+        self._asked_at: float | None = None
+        self._allowed: frozenset[str] = frozenset()
+        self._asking = asyncio.Lock()
+
+    async def allowed(self) -> frozenset[str]:
+        """Values of ``ActionKind`` that RBAC allows in every namespace of ours."""
+        async with self._asking:
+            now = self._clock.monotonic()
+            if self._asked_at is None or now - self._asked_at > _KEEP_SECONDS:
+                self._allowed = frozenset(
+                    [kind.value for right, kinds in _NEEDS.items() if await self._has(right) for kind in kinds]
+                )
+                self._asked_at = now
+            return self._allowed
+
+    async def _has(self, right: Right) -> bool:
+        # Hooks may run anywhere, Applications live in our configured namespaces.
+        namespaces = self._namespaces if right.resource == "applications" else ("",)
+        return all([await self._ask(right, namespace) for namespace in namespaces])
+
+    async def _ask(self, right: Right, namespace: str) -> bool:
+        attributes = {"group": right.group, "resource": right.resource, "verb": right.verb, "namespace": namespace}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        try:
+            answer = await self._kubernetes.create(_PATH, msgspec.json.encode(body))
+            return msgspec.json.decode(answer, type=_Review).status.allowed
+        except (ApiError, msgspec.MsgspecError):
+            return False
