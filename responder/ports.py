@@ -154,6 +154,15 @@ class IncidentPage(msgspec.Struct, frozen=True):
     next_cursor: str = ""
 
 
+class Keep(msgspec.Struct, frozen=True):
+    """What is not forgotten. Open incidents, and what they rest on, stay whatever this says."""
+
+    incidents_since: datetime
+    logs_since: datetime
+    audit_since: datetime
+    max_bytes: int  # above it the oldest logs go
+
+
 class Store(Protocol):
     """What is remembered. Everything raises ``StoreError`` when it cannot."""
 
@@ -205,8 +214,12 @@ class Store(Protocol):
         """Bytes on disk."""
         ...
 
-    async def purge(self, incident_id: str) -> None:
+    async def purge(self, incident_id: str, *, by: str = "responder") -> None:
         """Its incident, logs and deliveries; the audit keeps a line."""
+        ...
+
+    async def prune(self, keep: Keep) -> int:
+        """Forgets the rest in small steps; returns how many rows and logs went."""
         ...
 
 

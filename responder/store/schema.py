@@ -31,14 +31,14 @@ FIRST = Migration(
         """CREATE TABLE wakeups (seq INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, name TEXT NOT NULL,
             trigger TEXT NOT NULL, at INTEGER NOT NULL, UNIQUE (namespace, name))""",
         """CREATE TABLE operations (app_uid TEXT NOT NULL, started_at INTEGER NOT NULL, body BLOB NOT NULL,
-            PRIMARY KEY (app_uid, started_at)) WITHOUT ROWID""",
+            PRIMARY KEY (app_uid, started_at))""",
         """CREATE TABLE hook_runs (cluster TEXT NOT NULL, uid TEXT NOT NULL, app_namespace TEXT, app_name TEXT,
             created_at INTEGER NOT NULL, stored_at INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (cluster, uid))""",
         "CREATE INDEX hook_runs_by_app ON hook_runs (app_namespace, app_name, created_at, uid)",
         "CREATE INDEX hook_runs_by_age ON hook_runs (stored_at)",
         """CREATE TABLE logs (key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, lines INTEGER NOT NULL,
             stored_at INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (key, first, last))""",
-        "CREATE INDEX logs_by_age ON logs (stored_at)",
+        "CREATE INDEX logs_by_age ON logs (key, stored_at)",
         # open_of: the Application uid while the incident is open and no parent; null otherwise, and nulls never clash.
         """CREATE TABLE incidents (id TEXT PRIMARY KEY, state TEXT NOT NULL, open_of TEXT UNIQUE, app_uid TEXT NOT NULL,
             namespace TEXT NOT NULL, name TEXT NOT NULL, project TEXT NOT NULL, category TEXT NOT NULL,
@@ -72,13 +72,15 @@ MIGRATIONS: tuple[Migration, ...] = (FIRST,)
 def connect(path: Path, *, busy: float, write: bool) -> sqlite3.Connection:
     """``busy``: seconds to wait for another program's lock. Nothing is created: ``create`` does that."""
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=busy, isolation_level=None, check_same_thread=False
+        f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}",
+        uri=True,
+        timeout=busy,
+        isolation_level=None,
+        check_same_thread=False,
     )
     if write:
         connection.execute("PRAGMA synchronous=FULL")  # what is acknowledged survives a power cut
         connection.execute("PRAGMA journal_size_limit=67108864")
-    else:
-        connection.execute("PRAGMA query_only=ON")
     return connection
 
 

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,8 +17,8 @@ from responder.core.evidence import LogChunk
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident
 from responder.core.promotion import Block
-from responder.ports import AuditEntry, Clock, IncidentPage, IncidentQuery, Wakeup, Write
-from responder.store import reads, retention
+from responder.ports import AuditEntry, Clock, IncidentPage, IncidentQuery, Keep, Wakeup, Write
+from responder.store import backup, reads, retention
 from responder.store.lock import Lock
 from responder.store.readers import Readers
 from responder.store.schema import connect, create, migrate
@@ -126,6 +127,31 @@ class SqliteStore:
     async def purge(self, incident_id: str, *, by: str = "responder") -> None:
         now = self._clock.now()
         await self._writer.run(lambda db: retention.purge(db, incident_id, by, now))
+
+    async def prune(self, keep: Keep) -> int:
+        """Commits of others go between its steps."""
+        forgotten = 0
+        for table in retention.AGED:
+            while gone := await self._writer.run(partial(retention.forget_aged, table=table, keep=keep)):
+                forgotten += gone
+        forgotten += await self._forget_logs(keep.logs_since, down_to=0)
+        forgotten += await self._forget_logs(None, down_to=keep.max_bytes)
+        while await self._writer.run(retention.give_back):
+            pass
+        return forgotten
+
+    async def _forget_logs(self, before: datetime | None, *, down_to: int) -> int:
+        """The oldest first, until no more than so many bytes are in use."""
+        keys = await self._readers.run(lambda db: retention.oldest_logs(db, before))
+        for start in range(0, len(keys), retention.LOG_BATCH):
+            if await self._readers.run(retention.live_bytes) <= down_to:
+                return start
+            await self._writer.run(partial(retention.forget_logs, keys=keys[start : start + retention.LOG_BATCH]))
+        return len(keys)
+
+    async def backup(self, target: Path) -> None:
+        """A consistent copy; takes as long as the disk needs, and stops nobody."""
+        await asyncio.to_thread(backup.backup, self._path, target)
 
 
 def _prepared(path: Path, now: datetime, limits: Limits) -> sqlite3.Connection:
