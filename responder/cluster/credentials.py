@@ -104,11 +104,14 @@ class KubeConfig:
         *,
         exec_seconds: float = EXEC_SECONDS,
         retry_seconds: float = RETRY_SECONDS,
+        renew_at: float = 0.9,
     ) -> None:
+        """``renew_at``: the part of a token's life after which the plugin runs again."""
         self._path = path
         self._context = context
         self._exec_seconds = exec_seconds
         self._retry_seconds = retry_seconds
+        self._renew_at = renew_at
         self._lock = asyncio.Lock()
         self._loader: Any = None
         self._loaded_at = -inf
@@ -160,7 +163,7 @@ class KubeConfig:
         self._valid_until = self._loaded_at + lifetime
         if lifetime < inf:
             self._loader = None  # the next refresh runs the plugin again
-        self._due = self._loaded_at + (lifetime * 0.9 if lifetime < inf else REREAD_SECONDS)
+        self._due = self._loaded_at + (lifetime * self._renew_at if lifetime < inf else REREAD_SECONDS)
 
     async def _open(self) -> tuple[Any, float]:
         """A loader whose user holds what the exec plugin gave, and for how many seconds that is good."""

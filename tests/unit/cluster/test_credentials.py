@@ -98,12 +98,23 @@ class TestKubeconfig:
         tokens = [request.headers["Authorization"] for request in server.requests]
         assert tokens == ["Bearer token-1-7", "Bearer token-1-7", "Bearer token-2-7"]
 
-    async def test_calls_at_the_same_time_run_the_plugin_once(self, server: FaultServer, tmp_path: Path) -> None:
-        server.will("GET", says(200, b"{}"))
+    async def test_calls_at_the_same_time_run_the_plugin_once(self, tmp_path: Path) -> None:
         user = write_plugin(tmp_path, COUNTING.replace("LIFETIME", "60"))
-        async with await Kubernetes.from_kubeconfig(write_kubeconfig(tmp_path, server.url, user)) as kubernetes:
-            await asyncio.gather(*(kubernetes.get(JOB) for _ in range(10)))
+        credentials = KubeConfig(write_kubeconfig(tmp_path, "http://127.0.0.1:1", user))
+        await asyncio.gather(*(credentials.refresh(Configuration()) for _ in range(10)))
         assert (tmp_path / "runs").read_text() == "1"
+
+    async def test_a_plugin_that_fails_later_leaves_the_token_it_gave(self, tmp_path: Path) -> None:
+        user = write_plugin(tmp_path, COUNTING.replace("LIFETIME", "60"))
+        credentials = KubeConfig(write_kubeconfig(tmp_path, "http://127.0.0.1:1", user), retry_seconds=0, renew_at=0.0)
+        configuration = Configuration()
+        await credentials.refresh(configuration)
+        (tmp_path / "plugin").unlink()
+        await credentials.refresh(configuration)
+        assert configuration.api_key["BearerToken"] == "Bearer token-1-7"
+        credentials.expire()
+        with pytest.raises(CredentialError, match="cannot be run"):
+            await credentials.refresh(configuration)
 
     @pytest.mark.parametrize(
         ("body", "told"),
