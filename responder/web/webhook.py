@@ -1,0 +1,100 @@
+"""Intake: answer fast, never lose. 202 only after the wake-up is durable: Argo CD has one worker and no time-out."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from time import perf_counter
+
+import msgspec
+from aiohttp import web
+
+from responder.core.argocd import AppKey
+from responder.core.notification import Notification, Refusal, parse_notification
+from responder.metrics import Metrics
+from responder.ports import AddWakeup, Clock, Store, StoreError, Trigger, Wakeup
+from responder.web.access import bearer, same
+
+log = logging.getLogger("responder.webhook")
+
+_RETRY_AFTER = "2"  # seconds; Argo CD honours it without a cap, in its only worker
+_TEXT_LIMIT = 64 << 10  # of a stock template's text, which is read only to be thrown away
+
+
+class Intake:
+    def __init__(
+        self,
+        store: Store,
+        wake: Callable[[AppKey | None, Trigger], None],
+        clock: Clock,
+        metrics: Metrics,
+        tokens: Sequence[str],
+        *,
+        body_limit: int = 3 << 20,
+        read_deadline: timedelta = timedelta(seconds=10),
+    ) -> None:
+        self._store = store
+        self._wake = wake
+        self._clock = clock
+        self._metrics = metrics
+        self._tokens = tuple(tokens)
+        self._body_limit = body_limit
+        self._read_deadline = read_deadline.total_seconds()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        begun = perf_counter()
+        result, response = await self._answer(request)
+        self._metrics.webhooks_total(result).inc()
+        self._metrics.webhook_duration_seconds.observe(perf_counter() - begun)
+        return response
+
+    async def _answer(self, request: web.Request) -> tuple[str, web.Response]:
+        if not self._known(bearer(request)):
+            return "unauthorized", _problem(401, "a valid token is needed", {"WWW-Authenticate": "Bearer"})
+        limit = self._body_limit if request.method == "POST" else _TEXT_LIMIT
+        try:
+            async with asyncio.timeout(self._read_deadline):
+                body = await _read(request, limit)
+        except TimeoutError:
+            return "timeout", _problem(408, f"the body did not come within {self._read_deadline:g} s")
+        if body is None:
+            return "too-large", _problem(413, f"the body is larger than {limit} bytes")
+        if request.method == "GET":
+            return await self._accept(Notification(None), Trigger.STOCK_TEMPLATE, "stock-template")
+        parsed = parse_notification(body)
+        if isinstance(parsed, Refusal):
+            log.warning("webhook refused: %s", parsed)
+            return "invalid", _problem(422, str(parsed))
+        return await self._accept(parsed, Trigger.WEBHOOK, "accepted")
+
+    async def _accept(self, hint: Notification, trigger: Trigger, result: str) -> tuple[str, web.Response]:
+        try:
+            await self._store.commit(AddWakeup(Wakeup(hint.app, trigger, self._clock.now())))
+        except StoreError as error:
+            log.warning("webhook not kept: %s", error)
+            return "unavailable", _problem(503, "the store is not available", {"Retry-After": _RETRY_AFTER})
+        self._wake(hint.app, trigger)
+        return result, web.Response(status=202)
+
+    def _known(self, given: str) -> bool:
+        matches = [same(given, token) for token in self._tokens]  # all of them, so that the time tells nothing
+        return any(matches)
+
+
+async def _read(request: web.Request, limit: int) -> bytes | None:
+    """The body, or None when it is larger than ``limit`` bytes; no more than that is ever held."""
+    if request.content_length is not None and request.content_length > limit:
+        return None
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.content.iter_any():
+        size += len(part)
+        if size > limit:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
+    body = msgspec.json.encode({"status": status, "detail": detail})
+    return web.Response(status=status, body=body, content_type="application/problem+json", headers=headers)
