@@ -187,7 +187,10 @@ class Kubernetes:
         return await self._call("patch", "PATCH", path, query, headers, body=body, deadline=deadline)
 
     async def delete(self, path: str, body: bytes = b"{}", *, deadline: float = 10.0) -> bytes:
-        """``body`` is DeleteOptions; put the uid precondition there."""
+        """``body`` is DeleteOptions with the uid precondition.
+
+        aiohttp sends a DELETE again, once, when a kept connection turns out dead: the precondition makes it harmless.
+        """
         return await self._call("delete", "DELETE", path, (), {"Content-Type": JSON}, body=body, deadline=deadline)
 
     @asynccontextmanager
