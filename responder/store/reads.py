@@ -1,7 +1,7 @@
 """What is asked of the tables; each is one SELECT, so one consistent view."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Self, TypeVar
 
@@ -73,11 +73,15 @@ def unattributed(db: sqlite3.Connection, limit: int) -> Sequence[HookRun]:
 
 
 def log(db: sqlite3.Connection, key: str) -> LogChunk | None:
+    return merged(key, Select("logs", "first, last").where("key = ?", key).fetch(db, LogChunk))
+
+
+def merged(key: str, chunks: Iterable[LogChunk]) -> LogChunk | None:
     """Chunks may overlap after a crash of the recorder: of each number the first is taken."""
     lines: dict[int, tuple[str, str]] = {}
-    for chunk in Select("logs", "first, last").where("key = ?", key).fetch(db, LogChunk):
-        for number, *line in zip(chunk.numbers, chunk.stamps, chunk.texts, strict=True):
-            lines.setdefault(number, (line[0], line[1]))
+    for chunk in chunks:
+        for number, stamp, text in zip(chunk.numbers, chunk.stamps, chunk.texts, strict=True):
+            lines.setdefault(number, (stamp, text))
     if not lines:
         return None
     numbers = tuple(sorted(lines))

@@ -36,7 +36,7 @@ FIRST = Migration(
             created_at INTEGER NOT NULL, stored_at INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (cluster, uid))""",
         "CREATE INDEX hook_runs_by_app ON hook_runs (app_namespace, app_name, created_at, uid)",
         "CREATE INDEX hook_runs_by_age ON hook_runs (stored_at)",
-        """CREATE TABLE logs (key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, lines INTEGER NOT NULL,
+        """CREATE TABLE logs (key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
             stored_at INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (key, first, last))""",
         "CREATE INDEX logs_by_age ON logs (key, stored_at)",
         # open_of: the Application uid while the incident is open and no parent; null otherwise, and nulls never clash.

@@ -52,8 +52,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         """After everything that was asked for is done; twice does no harm."""
+        await self._readers.close()  # first: only the last connection folds the journal in, and theirs may not write
         await self._writer.close()
-        await self._readers.close()
         self._lock.release()
 
     async def __aenter__(self) -> Self:

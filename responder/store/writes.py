@@ -27,6 +27,7 @@ from responder.ports import (
     Write,
 )
 from responder.store.encoding import micros, pack
+from responder.store.reads import Select, merged
 
 OPEN_OUTCOMES = (OutcomeResult.PENDING, OutcomeResult.BEGUN, OutcomeResult.TAKEN)
 
@@ -90,14 +91,16 @@ def put_hook_run(db: sqlite3.Connection, app: AppKey | None, run: HookRun, now: 
 
 
 def append_log(db: sqlite3.Connection, chunk: LogChunk, now: datetime) -> None:
-    """The same chunk again changes nothing; one cut differently stays beside the other and is merged by number."""
+    """A chunk again, or cut differently, doubles no line and loses none: they are merged by number."""
     if not chunk.numbers:
         return
-    db.execute(
-        """INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-            lines = excluded.lines, body = excluded.body WHERE excluded.lines > logs.lines""",
-        (chunk.key, chunk.numbers[0], chunk.numbers[-1], len(chunk.numbers), micros(now), pack(chunk, always=True)),
-    )
+    place = (chunk.key, chunk.numbers[0], chunk.numbers[-1])
+    before = Select("logs", "first").where("key = ? AND first = ? AND last = ?", *place).first(db, LogChunk)
+    whole = merged(chunk.key, (before, chunk)) if before else chunk
+    if whole != before:
+        db.execute(
+            "INSERT OR REPLACE INTO logs VALUES (?, ?, ?, ?, ?)", (*place, micros(now), pack(whole, always=True))
+        )
 
 
 def put_incident(db: sqlite3.Connection, incident: Incident) -> None:

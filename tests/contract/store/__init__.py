@@ -1,0 +1,1 @@
+"""What every store must do, whichever database is under it: one suite, run on each adapter of ``conftest.ADAPTERS``."""
