@@ -10,7 +10,8 @@ import heapq
 import itertools
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -91,6 +92,7 @@ class Reconciler:
         self._rearmed = asyncio.Event()
         self._webhooks: dict[AppKey, datetime] = {}
         self._durable: set[AppKey] = set()
+        self._freed = asyncio.Condition()
         self._told_from_memory: dict[tuple[str, str], AlertState] = {}
 
     # What wakes us.
@@ -157,8 +159,24 @@ class Reconciler:
             try:
                 await self._guarded(key, triggers)
             finally:
-                self._busy.discard(key)
-                self._work.set()
+                await self._free(key)
+
+    async def _free(self, key: AppKey) -> None:
+        self._busy.discard(key)
+        self._work.set()
+        async with self._freed:
+            self._freed.notify_all()
+
+    @asynccontextmanager
+    async def exclusive(self, key: AppKey) -> AsyncIterator[None]:
+        """No step of this Application runs meanwhile: for what a person changes by hand."""
+        async with self._freed:
+            await self._freed.wait_for(lambda: key not in self._busy)
+            self._busy.add(key)
+        try:
+            yield
+        finally:
+            await self._free(key)
 
     def _next(self) -> AppKey | None:
         if not self._cluster.freshness().synced:

@@ -27,9 +27,10 @@ from responder.core.gate import subject_of
 from responder.core.guards import Candidate, cooled_at, judge, stale_job
 from responder.core.incident import Incident
 from responder.core.promotion import Block
-from responder.core.rules import Facts, Matching, Rule, RuleAction, match
+from responder.core.rules import Facts, Matching, Rule, RuleAction, Rulebook, match
 from responder.core.situation import Situation
 
+BY_HAND = "by hand"  # the rule's name of what a person orders
 _APPROVAL_LASTS = timedelta(hours=1)
 _LEFT_BEHIND = frozenset({StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED})
 
@@ -90,8 +91,29 @@ def decide(situation: Situation, incident: Incident, diagnosis: Diagnosis, view:
                 acts += _act(candidate, decision, incident)
             elif decision.due_at is not None and decision.due_at > situation.now:
                 wake.append(decision.due_at)
+    for order in _orders(incident, view):
+        decision, candidate = _judged(
+            situation, incident, diagnosis, view, by_hand(situation.rulebook), RuleAction(order.action), held, order.id
+        )
+        held[decision.id] = decision
+        if decision.verdict.result is VerdictResult.ALLOWED and decision.outcome is None:
+            acts += _act(candidate, decision, incident)
     decisions = tuple(_with_outcome(d, situation) for d in held.values())
     return Decided(matching, decisions, tuple(acts), tuple(blocks), min(wake, default=None))
+
+
+def by_hand(rulebook: Rulebook) -> Rule:
+    """The rule that a person's order stands for: live, without a cooldown, within the same budget."""
+    return Rule(name=BY_HAND, conditions=(), actions=(), mode=Mode.LIVE, budget=rulebook.budget, cooldown=0.0)
+
+
+def _orders(incident: Incident, view: OperationView) -> list[Decision]:
+    """What a person ordered for this very operation, and nobody has carried out."""
+    return [
+        d
+        for d in incident.decisions
+        if d.rule == BY_HAND and d.outcome is None and d.operation == view.record.started_at
+    ]
 
 
 def decision_id(incident: Incident, rule: str, kind: ActionKind, view: OperationView) -> str:
@@ -113,8 +135,9 @@ def _judged(
     rule: Rule,
     action: RuleAction,
     held: dict[str, Decision],
+    order: str = "",
 ) -> tuple[Decision, Candidate]:
-    key = decision_id(incident, rule.name, action.kind, view)
+    key = order or decision_id(incident, rule.name, action.kind, view)
     before = held.get(key)
     person = _approver(before, incident, situation.now)
     candidate = Candidate(

@@ -1,6 +1,6 @@
 """Who is asking. Every route but probes and the webhook needs an identity.
 
-Now: named static tokens. Beside them is room for a trusted proxy's header and for TokenReview: all give an ``Identity``.
+Now: named static tokens. Beside them is room for a trusted proxy's header and TokenReview: all give an ``Identity``.
 """
 
 import base64

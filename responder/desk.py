@@ -1,0 +1,301 @@
+"""What a person or a neighbour asks for: acknowledge, resolve, mute, resync, approve, block; all of it audited."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
+
+import msgspec
+
+from responder.core.actions import ActionKind, Decision, Mode, Verdict, VerdictResult
+from responder.core.argocd import AppKey
+from responder.core.attempts import OperationView
+from responder.core.deciding import BY_HAND, by_hand, decision_id
+from responder.core.failure import Diagnosis, StateLeft
+from responder.core.gate import Candidate as GateCandidate
+from responder.core.gate import answer, blocks_on, subject_of
+from responder.core.guards import Candidate, judge
+from responder.core.incident import Incident, IncidentState, TimelineEntry
+from responder.core.life import merge_timeline
+from responder.core.promotion import Block, GateAnswer, GateResult
+from responder.loading import Loader, Rules
+from responder.ports import (
+    AppendAudit,
+    AuditEntry,
+    Clock,
+    Cluster,
+    PutBlock,
+    PutIncident,
+    PutSetting,
+    Store,
+    Trigger,
+    Write,
+)
+
+
+class NotFoundError(Exception):
+    """There is no such incident, decision or block."""
+
+
+class ConflictError(Exception):
+    """It changed since it was shown, or it is not in a state in which this can be done."""
+
+
+class Desk:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cluster: Cluster,
+        loader: Loader,
+        clock: Clock,
+        rules: Callable[[], Rules],
+        wake: Callable[[AppKey | None, Trigger], None],
+        changed: Callable[[Incident], None],
+        exclusive: Callable[[AppKey], AbstractAsyncContextManager[None]],
+    ) -> None:
+        """``exclusive``: no step of that Application runs meanwhile, so that neither overwrites the other."""
+        self._store = store
+        self._cluster = cluster
+        self._loader = loader
+        self._clock = clock
+        self._rules = rules
+        self._wake = wake
+        self._changed = changed
+        self._exclusive = exclusive
+
+    # Incidents.
+
+    async def acknowledge(self, incident_id: str, who: str, why: str = "") -> Incident:
+        async with self._editing(incident_id) as incident:
+            return await self._change(
+                incident, who, "acknowledged", why,
+                state=IncidentState.ACKNOWLEDGED, acknowledged_by=who, acknowledged_at=self._clock.now(),
+            )  # fmt: skip
+
+    async def mute(self, incident_id: str, who: str, until: datetime, why: str = "") -> Incident:
+        async with self._editing(incident_id) as incident:
+            return await self._change(incident, who, f"muted until {until:%Y-%m-%d %H:%MZ}", why, muted_until=until)
+
+    async def resolve(self, incident_id: str, who: str, why: str = "") -> Incident:
+        """By a named person: truth 7 has not come true, and they answer for it."""
+        async with self._editing(incident_id) as incident:
+            return await self._change(
+                incident, who, "resolved", why,
+                state=IncidentState.RESOLVED, resolved_at=self._clock.now(), resolved_by=f"{who}: {why}" if why else who,
+            )  # fmt: skip
+
+    async def order(self, incident_id: str, kind: ActionKind, who: str, why: str = "") -> Decision:
+        """A person orders an act: every guard still speaks, and the reconciler carries out what they allow."""
+        async with self._editing(incident_id) as incident:
+            decision = await self._ordered(incident, kind, who)
+            what = f"ordered {kind.value}: {decision.verdict.result.value}"
+            await self._change(incident, who, what, why, decisions=(*incident.decisions, decision))
+            return decision
+
+    async def _ordered(self, incident: Incident, kind: ActionKind, who: str) -> Decision:
+        rules, now = self._rules(), self._clock.now()
+        situation = await self._loader.situation(incident.app, rules)
+        view, diagnosis = self._newest(situation.views, incident)
+        rule = by_hand(rules.rulebook)
+        verdict = judge(Candidate(situation, view, diagnosis, kind, rule, opened_at=incident.opened_at, person=who))
+        return Decision(
+            id=decision_id(incident, f"{BY_HAND}/{now.isoformat()}", kind, view),
+            rule=BY_HAND,
+            action=kind,
+            mode=Mode.LIVE,
+            operation=view.record.started_at,
+            verdict=verdict,
+            evidence_version=incident.evidence_version,
+            decided_at=now,
+            approved_by=who,
+            approved_at=now,
+        )
+
+    async def approve(self, decision_id: str, who: str, evidence_version: str) -> Decision:
+        """Bound to the evidence that was shown: when it changed, the person has to look again."""
+        async with self._editing(self._with_decision(decision_id)) as incident:
+            decision = _decision(incident, decision_id)
+            if evidence_version != incident.evidence_version:
+                raise ConflictError("the evidence changed since it was shown: look again")
+            if decision.verdict.result is not VerdictResult.NEEDS_APPROVAL:
+                raise ConflictError(f"it is {decision.verdict.result.value}: there is nothing to approve")
+            approved = msgspec.structs.replace(decision, approved_by=who, approved_at=self._clock.now())
+            await self._decided(incident, approved, who, f"approved {decision.action.value} of rule {decision.rule!r}")
+            return approved
+
+    async def decline(self, decision_id: str, who: str) -> Decision:
+        async with self._editing(self._with_decision(decision_id)) as incident:
+            decision = _decision(incident, decision_id)
+            verdict = Verdict(VerdictResult.DENIED, decision.verdict.reasons)
+            declined = msgspec.structs.replace(decision, declined_by=who, approved_by="", verdict=verdict)
+            await self._decided(incident, declined, who, f"declined {decision.action.value} of rule {decision.rule!r}")
+            return declined
+
+    @asynccontextmanager
+    async def _editing(self, incident_id: str) -> AsyncIterator[Incident]:
+        """The open incident as it is now, held still."""
+        found = await self._open(incident_id)
+        async with self._exclusive(found.app):
+            yield await self._open(incident_id)
+
+    async def _open(self, incident_id: str) -> Incident:
+        incident = await self._store.incident(incident_id)
+        if incident is None:
+            raise NotFoundError(f"there is no incident {incident_id}")
+        if not incident.state.open:
+            raise ConflictError(f"incident {incident_id} is {incident.state.value}")
+        return incident
+
+    def _with_decision(self, decision_id: str) -> str:
+        for incident in self._loader.open.values():
+            if any(d.id == decision_id for d in incident.decisions):
+                return incident.id
+        raise NotFoundError(f"no open incident has a decision {decision_id}")
+
+    def _newest(self, views: Sequence[OperationView], incident: Incident) -> tuple[OperationView, Diagnosis]:
+        view = next((v for v in reversed(views) if v.record.started_at in incident.operations), None)
+        if view is None or incident.diagnosis is None:
+            raise ConflictError("there is no diagnosed operation to act upon")
+        return view, incident.diagnosis
+
+    async def _decided(self, incident: Incident, decision: Decision, who: str, what: str) -> None:
+        decisions = tuple(decision if d.id == decision.id else d for d in incident.decisions)
+        await self._change(incident, who, what, "", decisions=decisions)
+
+    async def _change(self, incident: Incident, who: str, what: str, why: str, **fields: object) -> Incident:
+        now = self._clock.now()
+        entry = TimelineEntry(now, f"{what}: {why}" if why else what, who)
+        after = msgspec.structs.replace(
+            incident, **fields, updated_at=now, timeline=merge_timeline(incident.timeline, [entry])
+        )
+        await self._audited(who, what, why, incident, PutIncident(after))
+        self._loader.keep(after)
+        self._changed(after)
+        self._wake(after.app, Trigger.PERSON)
+        return after
+
+    async def _audited(self, who: str, what: str, why: str, incident: Incident | None, *writes: Write) -> None:
+        entry = AuditEntry(
+            self._clock.now(), who, what, why,
+            incident.id if incident is not None else "", str(incident.app) if incident is not None else "",
+        )  # fmt: skip
+        await self._store.commit(*writes, AppendAudit(entry))
+
+    # Promotion.
+
+    async def block(
+        self, who: str, service: str, environments: Sequence[str], revisions: Sequence[str], why: str,
+        lasts: timedelta | None = None,
+    ) -> Block:  # fmt: skip
+        now = self._clock.now()
+        seed = f"{who}/{service}/{now.isoformat()}"
+        block = Block(
+            id=hashlib.blake2b(seed.encode(), digest_size=6).hexdigest(),
+            service=service,
+            environment=environments[0] if environments and environments[0] != "*" else "",
+            environments=tuple(environments) or ("*",),
+            revisions=tuple(revisions),
+            state_left=StateLeft.NONE,
+            reason=why or f"blocked by {who}",
+            incident_id="",
+            app=AppKey("", ""),
+            app_uid="",
+            hook="",
+            owner=who,
+            created_at=now,
+            created_by=who,
+            expires_at=now + lasts if lasts is not None else None,
+        )
+        await self._audited(who, f"blocked {service}", why, None, PutBlock(block))
+        self._loader.blocks[block.id] = block
+        return block
+
+    async def unblock(self, block_id: str, who: str, why: str = "") -> Block:
+        block = self._loader.blocks.get(block_id)
+        if block is None:
+            raise NotFoundError(f"there is no block {block_id} in force")
+        ended = msgspec.structs.replace(block, ended_at=self._clock.now(), ended_by=who)
+        await self._audited(who, f"ended the block of {block.service}", why, None, PutBlock(ended))
+        self._loader.blocks.pop(block_id, None)
+        return ended
+
+    def blocks(self) -> list[Block]:
+        return sorted(self._loader.blocks.values(), key=lambda b: b.created_at, reverse=True)
+
+    async def gate(self, service: str, environment: str, revision: str, *, for_sync: bool = False) -> GateAnswer:
+        rules = self._rules()
+        apps = [a for a in self._cluster.applications() if self._is(a.key, service, environment, rules)]
+        return await self._answer(apps_keys=[a.key for a in apps], service=service, environment=environment,
+                                  revision=revision, for_sync=for_sync)  # fmt: skip
+
+    async def gate_application(self, key: AppKey, revision: str, *, for_sync: bool = False) -> GateAnswer:
+        app = self._cluster.application(key)
+        if app is None:
+            return GateAnswer(
+                GateResult.PENDING, f"Application {key} is not known", observed_at=self._cluster.freshness().observed_at
+            )
+        if for_sync and not revision and app.operation is not None:
+            revision = next(iter(app.operation.revisions or app.operation.request.revisions), "")
+        subject = subject_of(app, self._rules().policy)
+        return await self._answer(
+            apps_keys=[key],
+            service=subject.service,
+            environment=subject.environment,
+            revision=revision,
+            for_sync=for_sync,
+        )
+
+    def _is(self, key: AppKey, service: str, environment: str, rules: Rules) -> bool:
+        app = self._cluster.application(key)
+        if app is None:
+            return False
+        subject = subject_of(app, rules.policy)
+        return subject.service == service and subject.environment == environment
+
+    async def _answer(
+        self, *, apps_keys: Sequence[AppKey], service: str, environment: str, revision: str, for_sync: bool
+    ) -> GateAnswer:
+        rules, fresh = self._rules(), self._cluster.freshness()
+        order = rules.policy.environments
+        held = blocks_on(self.blocks(), service, environment, revision, self._clock.now(), order)
+        asked = f"{service} in {environment}"
+        if for_sync and not held:
+            return await self._before(service, environment, revision, rules)
+        if not revision:
+            return GateAnswer(GateResult.PENDING, "no revision was named", observed_at=fresh.observed_at)
+        candidates = [await self._candidate(key, rules) for key in apps_keys]
+        return answer([c for c in candidates if c is not None], held, revision, fresh, asked=asked)
+
+    async def _before(self, service: str, environment: str, revision: str, rules: Rules) -> GateAnswer:
+        """``for=sync``: the environments before this one must have it; in its own only blocks count."""
+        order, fresh = rules.policy.environments, self._cluster.freshness()
+        before = order[: order.index(environment)] if environment in order else ()
+        if not fresh.synced or fresh.trouble:
+            return answer((), (), revision, fresh, asked=service)
+        for earlier in before:
+            found = await self.gate(service, earlier, revision)
+            if found.result is not GateResult.SUCCESS:
+                return found
+        return GateAnswer(GateResult.SUCCESS, f"nothing holds {service} back", observed_at=fresh.observed_at)
+
+    async def _candidate(self, key: AppKey, rules: Rules) -> GateCandidate | None:
+        app = self._cluster.application(key)
+        if app is None:
+            return None
+        views = await self._loader.views(key, app.uid, app, rules)
+        return GateCandidate(app, views, self._loader.incident_of(key))
+
+    # The kill switch's other half: a restored store (I12).
+
+    async def release_restored(self, who: str) -> None:
+        await self._audited(who, "released the restored store", "", None, PutSetting("restored", "false"))
+        self._loader.restored = False
+        self._wake(None, Trigger.PERSON)
+
+
+def _decision(incident: Incident, decision_id: str) -> Decision:
+    found = next((d for d in incident.decisions if d.id == decision_id), None)
+    if found is None:
+        raise NotFoundError(f"incident {incident.id} has no decision {decision_id} any more")
+    return found
