@@ -13,11 +13,14 @@ _DOUBLE = r'"((?:[^"\\]|\\.)*)\\?(?:"|$)'
 _SINGLE = r"'((?:[^'\\]|\\.|'')*)\\?(?:'|$)"
 _BACKTICK = r"`([^`]*)`"
 _QUOTED = rf"[uUbBrRnNeE]?(?:{_ESCAPED}|{_ESCAPED_TWICE}|{_DOUBLE}|{_SINGLE}|{_BACKTICK})"
-_BARE = r"""[^\s"'`<>](?:[^\s"'`<>]|["'][0-9A-Za-z])*"""
 
-# A bare value ends where the next pair begins, where an escaped line ends, or before closing punctuation.
-_NEXT_PAIR = latin1(r"""[,;&]\s*["']?[A-Za-z_][\w.-]*["']?\s*[=:]|\\[nrt](?:[A-Z\s\\]|$)""")
-_CLOSING = b",;)]}>\\."
+# A bare value is chunks between separators. It ends where the next pair or an escaped new line begins; a chunk that is
+# a word alone may be the next pair's key, which only the byte behind it tells.
+_CHAR = r"""(?:[^\s"'`<>\\,;&]|["'][0-9A-Za-z]|\\(?:\\|[nrt][^A-Z\s\\"'`<>]|[^nrt\s"'`<>\\]))"""
+_CHAR_OF_NO_KEY = r"""(?:[^\s"'`<>\\,;&\w.=:-]|\\(?:\\|[nrt][^A-Z\s\\"'`<>]|[^nrt\s"'`<>\\]))"""
+_CHUNKS = rf"""(?:[,;&]+[\w.-]*(?:{_CHAR_OF_NO_KEY}{_CHAR}*)?)*"""
+_BARE = rf"""\[redacted:[0-9a-f]{{8}}\]?|[\[{{][^:\s"'`<>]*|[^\s"'`<>\\,;&]{_CHAR}*{_CHUNKS}|\\{_CHAR}+{_CHUNKS}"""
+_CLOSING = b",;&)]}>\\."
 
 _NO_SECRET = latin1(
     r"(?i)(?:yes|no|true|false|on|off|null|none|nil|undefined|unset|empty|missing|required|optional|invalid|unknown"
@@ -26,19 +29,21 @@ _NO_SECRET = latin1(
     r"|\*+|\.{3}|x{3,}|[?]|%s|%\(\w+\)s|\$\d+|:\w+"  # masks and placeholders
     r"|\$\{[^}]*\}|\$\(\w+\)|\{\{.*|(?-i:\$[A-Z_]{3,})"  # references to where the secret is
     r"|(?:os\.environ|os\.getenv|process\.env|getenv|env\(|ENV\[|System\.getenv|config\(|settings\.|self\.).*"
-    r"|[\[{(]+|[\[{]\w+:.*"  # the value is a structure with keys of its own
+    r"|[\[{(]+"  # the value is a structure with keys of its own
 )
 _MASKED = latin1(
     r"(?i)\*+|\.{3}|x{3,}|\$\{[^}]*\}|\{\{.*\}\}|%s|[<\[(](?:redacted|filtered|hidden|masked|secret)[>\])]"
 )
 
 
-def _bare_end(value: bytes) -> int:
+def _bare_end(line: bytes, start: int, end: int) -> int:
     """How much of a bare run is the value."""
-    cut = _NEXT_PAIR.search(value)
-    end = cut.start() if cut else len(value)
-    sealed = value.startswith(b"[redacted:")
-    return len(value[:end].rstrip(_CLOSING.replace(b"]", b"") if sealed else _CLOSING))
+    value = line[start:end]
+    if line[end : end + 1] in (b"=", b":"):
+        if value[:1] in (b"[", b"{"):
+            return start  # a structure with keys of its own
+        value = value[: max(value.rfind(separator) for separator in (b",", b";", b"&"))]
+    return start + len(value if value.startswith(b"[redacted:") else value.rstrip(_CLOSING))
 
 
 # -- keys --------------------------------------------------------------------------------------------------
@@ -52,28 +57,29 @@ _WORD: Final = (
 _KEY: Final = rf"[\w.-]*(?:{_WORD}|[_.-]pass|[_.-]auth|[_.-]salt|[_.-]pw)(?:_?\d{{1,2}}|_?value)?"
 _SENTENCE = r"(unexpected|illegal|unknown|near|at|mismatched)\s+"  # "Unexpected token: }" is a parser's complaint
 _PAIRS = latin1(
-    rf"""(?i)(?:{_SENTENCE})?(?:{_KEY}|\bpass)((?:\\*["'])?)\]?\s*(?:=>|:=|==?|:)\s*(?:{_QUOTED}|({_BARE}))"""
+    rf"""(?i)(?:{_SENTENCE})?(?:{_KEY}((?:\\*["'])?)\]?\s*(?:=>|:=|==?|:)|\bpass(?:\s*=|\\*["']\s*(?:=>|[:=])))\s*(?:{_QUOTED}|({_BARE}))"""
 )
-_PAIR_BARE = _PAIRS.groups
+_BARE_GROUP = _PAIRS.groups
+_VALUE_GROUPS = range(3, _BARE_GROUP + 1)
 
 
 def _pairs(line: bytes, seal: Seal) -> bytes:
     """`key=value`, `key: value`, `"key": "value"`, `'key' => 'value'`, whatever the nesting of quotes."""
     pieces: list[bytes] = []
-    copied = 0
-    for match in _PAIRS.finditer(line):
-        if match.span(1)[0] >= 0:
-            continue
-        start, end = next((span for g in range(3, _PAIR_BARE + 1) if (span := match.span(g))[0] >= 0), (0, 0))
-        bare = match.span(_PAIR_BARE)[0] >= 0
+    copied = at = 0
+    while match := _PAIRS.search(line, at):
+        start, end = next(span for group in _VALUE_GROUPS if (span := match.span(group))[0] >= 0)
+        bare = match.span(_BARE_GROUP)[0] >= 0
         if bare:
-            end = start + _bare_end(line[start:end])
+            end = _bare_end(line, start, end)
+        at = max(end, start)
         value = line[start:end]
-        if not value or (_NO_SECRET if bare else _MASKED).fullmatch(value):
+        if not value or match.span(1)[0] >= 0 or (_NO_SECRET if bare else _MASKED).fullmatch(value):
             continue
-        quote = (match.group(2) or b"") if bare and (match.group(2) or b"").endswith(b'"') else b""
+        key_quote = match.group(2) or b""
+        quote = key_quote if bare and key_quote.endswith(b'"') else b""  # a number in JSON leaves a string
         pieces += line[copied:start], quote + seal(value) + quote
-        copied = end
+        copied = at
     return b"".join((*pieces, line[copied:])) if pieces else line
 
 
@@ -94,13 +100,13 @@ _RULES_OF_PAIRS: Final = (
 # -- URLs and connection strings -----------------------------------------------------------------------------
 
 _RULES_OF_URLS: Final = (
-    Rule(rb"://[^\s/?#]*@", captured(r"""://[^\s:/?#@"'`<>,]*:([^\s/"'`<>]+)@""")),
+    Rule(rb"://[^\s/?#]*@", captured(r"""://[^\s:/?#@"'`<>,\[]*:([^\s/"'`<>]+)@""")),
     Rule(  # a raw / ? or # within the password; the first part of it is no port
         rb"://[^\s/@]*:[^\s@]*@",
-        captured(r"""://[^\s:/?#@"'`<>,]*:([^\s"'`<>@/?#]*[^\s"'`<>@/?#0-9][^\s"'`<>@/?#]*[/?#][^\s"'`<>@]*)@"""),
+        captured(r"""://[^\s:/?#@"'`<>,\[]*:([^\s"'`<>@/?#]*[^\s"'`<>@/?#0-9][^\s"'`<>@/?#]*[/?#][^\s"'`<>@]*)@"""),
     ),
     Rule(rb"://[^\s:/?#@]{20,}@", captured(r"""://([^\s:/?#@"'`<>.]{20,})@""")),
-    Rule(rb"@[a-z][a-z0-9]*\(", captured(r"""[\w.%-]*:([^\s"'`]+)@[a-z][a-z0-9]*\(""")),
+    Rule(rb"@(?:tcp[46]?|unix|cloudsql\w*)\(", captured(r"""[\w.%-]*:([^\s"'`]+)@(?:tcp[46]?|unix|cloudsql\w*)\(""")),
     Rule(rb"oracle:thin:[^\s@]*@", captured(r"(?i)oracle:thin:[^/\s]+/([^\s@]+)@")),
     Rule(rb"sqlplus|sqlldr|impdp|expdp", captured(r"(?i)\b(?:sqlplus|sqlldr|impdp|expdp)\s[^/]*?\w/([^\s@]+)@")),
     Rule(rb"invalid port", captured(r'(?i)invalid port "(:[^"]*)" after host')),
@@ -146,7 +152,9 @@ _OTHERS: Final = (
     Rule(rb"cookie", captured(r"""(?i)\b(?:set-)?cookie\\*["']?\s*(?:=>|[:=])\s*\\*["']?([^\s"'\\][^"'\\]*)""")),
     Rule(
         rb"identified |password *\(?'",
-        captured(rf"(?i)\b(?:identified\s+(?:with\s+\S+\s+)?(?:by|as)|password)\s*\(?\s*(?:password\s*)?(?:{_QUOTED})"),
+        captured(
+            rf"(?i)\b(?:identified\s+(?:with\s+\S+\s+)?(?:by|as)|password)(?:\s+|\s*\(\s*)(?:password\s*\(?\s*)?(?:{_QUOTED})"
+        ),
     ),
     Rule(
         rb"password (?:for|is|was|set) ",
@@ -155,11 +163,16 @@ _OTHERS: Final = (
             _unless_plain,
         ),
     ),
-    Rule(rb"<[\w.-]*(?:pass|pwd|secret|token|key)", captured(rf"(?i)<{_KEY}>([^<]+)<")),
+    Rule(
+        rb"<[\w.-]*(?:pass|pwd|secret|token|key)|(?:pass\w*|pwd|secret|token|key)\"",
+        captured(rf'(?i)<{_KEY}>([^<]+)<|name="{_KEY}"\s*(?:value="([^"]*)"|>([^<]+)<)'),
+    ),
+    Rule(rb"redis-cli ", captured(r"(?i)redis-cli .*?-a\s*(\S+)")),
+    Rule(rb"curl |wget ", captured(r"(?i)(?:curl|wget) .*?(?:-u|--user)[\s=]*[^\s:]*:([^\s\"']+)")),
     Rule(rb"PRIVATE KEY", captured(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(.+?)(?:-----END|$)")),
     Rule(  # an environment entry of a Pod, whatever its name
-        rb'name\\*"\s*:.*value\\*"',
-        captured(r'(?i)\{"name"\s*:\s*"[^"]*",\s*"value"\s*:\s*"((?:[^"\\]|\\.)*)\\?(?:"|$)'),
+        rb'name\\*"?\s*:.*value\\*"?\s*:',
+        captured(rf'(?i)\bname\\*"?\s*:\s*\\*"[^"\\]*\\*",\s*\\*"?value\\*"?\s*:\s*(?:{_QUOTED})'),
     ),
     Rule(_TOKEN_STARTS, captured("(" + "|".join(f"(?:{form})" for form in _TOKENS) + ")")),
 )

@@ -17,6 +17,8 @@ from responder.core import credentials, row_data, statements
 from responder.core.rewriting import SEALED, Rule, Seal, captured
 
 _KEY_BODY = captured(r"""([A-Za-z0-9+/=]{16,})|(?:^|[\s"'|])([A-Za-z0-9+/=]+)\W*$""")
+_FORMLESS = bytes({*range(0x80, 0x100), *b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.@[:]"})
+_MOST_PASSES = 5
 _MOST_LINES = 200  # an RSA key of 16,384 bits has 190; a lost END line must not swallow the log
 
 
@@ -26,8 +28,8 @@ def _unchanged(line: bytes, _seal: Seal) -> bytes:
 
 _RULES: tuple[Rule, ...] = (
     *credentials.RULES,
-    *row_data.RULES,
     *statements.RULES,
+    *row_data.RULES,
     Rule(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----[^-]*$", _unchanged),
     Rule(statements.OPENS, _unchanged),
 )
@@ -105,9 +107,15 @@ class LineRedactor:
 
 
 def _rewritten(raw: bytes, hits: Collection[int], seal: Seal) -> bytes:
-    for index in sorted(hits):
-        raw = _RULES[index].rewrite(raw, seal)
-    return raw
+    """A value that took a quote or a bracket with it may have hidden another: then look again, until nothing moves."""
+    for _ in range(_MOST_PASSES):
+        before = raw
+        for index in sorted(hits):
+            raw = _RULES[index].rewrite(raw, seal)
+        if raw == before or raw.translate(None, _FORMLESS) == before.translate(None, _FORMLESS):
+            return raw
+        hits = _GATE.Match(raw) or ()
+    return seal(raw)
 
 
 def _encode(text: str) -> bytes:

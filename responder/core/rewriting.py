@@ -22,7 +22,7 @@ class Match(Protocol):
 class Pattern(Protocol):
     groups: int
 
-    def search(self, text: bytes, /) -> Match | None: ...
+    def search(self, text: bytes, pos: int = 0, /) -> Match | None: ...
     def match(self, text: bytes, /) -> Match | None: ...
     def fullmatch(self, text: bytes, /) -> Match | None: ...
     def finditer(self, text: bytes, /) -> Iterator[Match]: ...
@@ -42,7 +42,7 @@ def latin1(pattern: str) -> Pattern:
     return compiled
 
 
-SEALED = latin1(r"(?:[^A-Za-z0-9\x80-\xff]*\[redacted:[0-9a-f]{8}\]?)+[^A-Za-z0-9\x80-\xff]*")
+SEALED = latin1(r"(?:[^A-Za-z0-9\x80-\xff]*\[?redacted:[0-9a-f]{8}\]?)+[^A-Za-z0-9\x80-\xff]*")
 
 
 def seal_whole(value: bytes, seal: Seal) -> bytes:

@@ -3,93 +3,109 @@
 from typing import Final
 
 from responder.core.rewriting import Rule, Seal, captured, latin1
+from responder.core.statements import members
 
-_SQL_ECHO = latin1(r"(?i)\s*(?:\[failed sql|\[sql|\(sql:|\(connection:|\\n|\[parameters)")
-
-# PostgreSQL names the row of its own migration tables by such columns: names of migrations stay readable.
-_HISTORY_COLUMN = latin1(r"\(?\"?(?:version|version_num|version_id|migration|migration_name|installed_rank)\"?")
-_MIGRATION_NAME = latin1(r"[\w.-]{1,120}")
+# Where a greedily matched row ends: at the echo of the statement, or of the string that it is in.
+_ECHO = latin1(r"""(?i)\s*(?:\[failed sql|\[sql|\(sql:|\(connection:|\\n|\[parameters)|\.\\*["'](?:\s*[,}\])]|$)""")
 
 
 def _before_echo(value: bytes, seal: Seal) -> bytes:
-    """The value of a greedy match ends where the statement's echo begins; that has rules of its own."""
-    echo = _SQL_ECHO.search(value)
+    echo = _ECHO.search(value)
     if not echo:
         return seal(value)
-    head, tail = value[: echo.start()], value[echo.start() :]
-    closing = head[len(head.rstrip(b").")) :]
-    return seal(head.rstrip(b").")) + closing + tail
+    row = value[: echo.start()].rstrip(b").")
+    return seal(row) + value[len(row) :]
 
 
 _KEY_SUFFIX = (
     r"(?: already exists| is duplicated| is not present| is still referenced| conflicts with| violates| does not exist)"
 )
-_KEY_ROWS = latin1(rf"(\(?[\w\", .()]*?)\)=\((?:(.*?)\){_KEY_SUFFIX}|(.*)\))")
-_KEY = captured(rf"\)\s?=\s?\((?:(.*?)\){_KEY_SUFFIX}|(.*)\))", _before_echo)
+_KEY = captured(rf"\)\s?=\s?\((?:(.*?)\){_KEY_SUFFIX}|(.*)\)|(.*))", _before_echo)
+
+# Columns of migration tables: their rows name migrations, which stay readable.
+_MIGRATION = latin1(r"\((?:version|version_num|version_id|migration|migration_name|installed_rank)\)=\([\w.-]{1,120}\)")
 
 
 def _key(line: bytes, seal: Seal) -> bytes:
-    """`Key (email)=(...)`: kept when the column is one that migration tables have."""
-    named = _HISTORY_KEY.search(line)
-    return line if named else _KEY(line, seal)
+    """`Key (email)=(ana@example.org) already exists.`"""
+    return line if line.count(b")=(") == 1 and _MIGRATION.search(line) else _KEY(line, seal)
 
 
-_HISTORY_KEY = latin1(
-    r"\((?:version|version_num|version_id|migration|migration_name|installed_rank)\)=\([\w.-]{1,120}\)"
-)
+def _quoted(before: str, quote: str) -> str:
+    """A value that may hold such quotes unescaped: it ends at one behind which a word ends, or with the line."""
+    return rf"""{before} ?\\*{quote}(?:(.*?)\\*{quote}(?:$|[\s,)\]}}.;:\\"'(])|(.*))"""
+
 
 _CONVERSIONS: Final = (
-    r'invalid input (?:syntax for|value for) [^:"]*: \\*"(.*?)\\*"(?:$|[^\w])',
-    r'(?:value|field value) out of range: \\*"(.*?)\\*"(?:$|[^\w])',
+    _quoted(r'invalid input (?:syntax|value) for [^:"]*:', '"'),
+    _quoted("value out of range:", '"'),
     r'\bvalue \\*"(.*?)\\*" is out of range',
-    r'malformed (?:array|record|range) literal: \\*"(.*?)\\*"(?:$|[^\w])',
+    _quoted("malformed (?:array|record|range) literal:", '"'),
     r'\bToken \\*"(.*?)\\*" is invalid',
+    r"JSON data, line \d+: (.*)",
     r'could not parse \\*"(.*?)\\*" as type',
-    r"(?:Truncated i|I)ncorrect [\w ]*value: \\*'(.*?)\\*'(?:$| for |[^\w ])",
-    r"Truncated value: '(.*?)'\.",
+    _quoted(r"ncorrect [\w ]*value:", "'"),
+    _quoted("Truncated value:", "'"),
     r"Conversion failed when converting the [\w ]*value '(.*?)' to ",
-    r"The duplicate key value is \((.*?)\)\.?",
+    r"The duplicate key value is \((.*)\)",
     r"Cannot parse string '(.*?)' as ",
-    r"invalid literal for int\(\) with base \d+: (?:\\*'(.*?)\\*'|\"(.*?)\")(?:$|[^\w])",
-    r"could not convert string to float: \\*'(.*?)\\*'(?:$|[^\w])",
-    r'For input string: \\*"(.*?)\\*"(?:$|[^\w])',
-    r'invalid value for (?:Integer|Float)\(\): \\*"(.*?)\\*"(?:$|[^\w])',
+    _quoted(r"invalid literal for int\(\) with base \d+:", "'"),
+    _quoted(r"invalid literal for int\(\) with base \d+:", '"'),
+    _quoted("could not convert string to float:", "'"),
+    _quoted("For input string:", '"'),
+    _quoted(r"invalid value for (?:Integer|Float)\(\):", '"'),
     r'parsing \\*"(.*?)\\*": (?:invalid syntax|value out of range)',
-    r"dup key: \{ (.*?) \}(?:$|[^,])",
+    r"dup key: \{ (?:[\w.]+: )?(.*?) \}(?:$|[^,])",
     r"violation: .* VALUES \((.*)\)",
     r"row with column values \((.*)\)",
 )
 
-_BALANCED = (
-    r"""(?:[^\[\](){}'"]|'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*"|[\[({](?:[^\[\](){}'"]|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|"""
-    r"""[\[({](?:[^\[\](){}'"]|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")*[\])}])*[\])}])*"""
+_STRING = r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*\""""
+_FLAT = rf"(?:[^\[\](){{}}'\"]|{_STRING})*"
+_NESTED = rf"(?:[^\[\](){{}}'\"]|{_STRING}|[\[({{]{_FLAT}[\])}}])*"
+_COLLECTION = rf"(?:[^\[\](){{}}'\"]|{_STRING}|[\[({{]{_NESTED}[\])}}])*"  # three levels of brackets
+_PARAMETERS: Final = (
+    rf"\[parameters: (?:({_COLLECTION})\]|(.*))",
+    rf"\b(?:bindings|binds?|parameters|params)\\*[\"']?\s*[:=]?\s*[\[({{](?:({_COLLECTION})[\])}}]|(.*))",
+    rf"\bargs=\(({_COLLECTION})\)",
+    rf"^\s*fields: \{{({_COLLECTION})\}}",
 )
 
 RULES: Final = (
     Rule(rb"\) ?= ?\(", _key),
-    Rule(rb"row contains", captured(r"(?i)row contains \((.*)\)(?:$|[^)]*$)", _before_echo)),
     Rule(
-        rb"duplicate entry|\b1062\b",
-        captured(r"(?i:duplicate entry) \\*'(?:(.*?)\\*' for key|([^']*?)\s*$)|\b1062\b[^'\n]*?'(.*?)\\*' [^'\n]*'"),
+        rb"failing row contains|zeile enth|ligne en|fila que falla",
+        captured(
+            r"(?i)(?:(?:^|[^e] |\s\s|[\"'])failing row contains|zeile enth\S+|ligne en \S+ contient"
+            r"|fila que falla contiene) \((?:(.*)\)|(.*))",
+            _before_echo,
+        ),
     ),
+    Rule(rb"duplicate entry", captured(r"(?i)duplicate entry \\*'(.*?)(?:\\*' for key|\\*'?\s*$)")),
+    Rule(rb"\b1062\b", captured(r"\b1062\b[^'\n]*'(.*?)\\*' [^'\n]*'")),  # in MySQL's other languages
     Rule(rb"' for key '", captured(r"^\s*([^\s'][^']*)' for key '")),  # the second half of a wrapped message
     Rule(
         rb"invalid input|out of range|malformed|is invalid|could not parse|incorrect|truncated value|conversion failed"
         rb"|duplicate key value is|cannot parse|invalid literal|could not convert|input string|invalid value for"
-        rb"|parsing|dup key|violation: |row with column values",
+        rb"|parsing|dup key|violation: |row with column values|JSON data, line",
         captured("|".join(_CONVERSIONS)),
     ),
+    Rule(rb"param(?:eter)?s|binding|\bbinds?\b|\bargs=|fields: ", captured("(?i)" + "|".join(_PARAMETERS), members)),
     Rule(
-        rb"param(?:eter)?s|binding|\bbinds?\b|\bargs\b",
+        rb"binding parameter|==> *parameters|^\s*params: |^\s*value: ",
         captured(
-            rf"(?i)\[parameters: (?:({_BALANCED})\]|(.*))"
-            rf"|\b(?:bindings|binds?|parameters|params)\\*[\"']?\s*[:=]\s*[\[({{](?:({_BALANCED})[\])}}]|(.*))"
-            rf"|\bargs=\(({_BALANCED})\)"
-            r"|binding parameter [\[(][^\])]*[\])](?: as \[\w+\])? (?:-|<-) \[(.*)\]"
-            r"|==>\s*Parameters: (.+)|^\s*params: ([^\s\[{(].*)"
+            r"binding parameter [\[(][^\])]*[\])](?: as \[\w+\])? (?:-|<-) \[(.*)\]"
+            r"|==>\s*Parameters: (.+)|^\s*params: ([^\s\[{(].*)|^\s*value: (?:'(.*)'|\"(.*)\"|(-?\d+)),?$"
         ),
     ),
     Rule(rb"\$\d+ = '", captured(r"\$\d+ = '((?:[^']|'')*)(?:'|$)")),
     Rule(rb"COPY \S+, line", captured(r'(?i)COPY \S+, line \d+(?:, column [^:]+)?: "(.*)"')),
     Rule(rb"\[\[\\*\"", captured(r'\[\\*"[^"\\]+\\*", (?:\\*"(.*?)\\*"|([^\]"]+))\]')),
+    Rule(  # people's addresses, wherever they stand; user@host of a URL and of Git is none
+        rb"\w@[a-z0-9-]+\.[a-z]",
+        captured(
+            r"(?:^|[^\w.+/@%\x80-\xff-])([\w.+\x80-\xff-]+@[A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)*\.[A-Za-z][\w\x80-\xff]+)",
+            lambda address, seal: address if address.startswith(b"git@") else seal(address),
+        ),
+    ),
 )
