@@ -1,0 +1,190 @@
+"""A log to a diagnosis: the cause, what was left behind, whether the same may run again. Never raises on any text."""
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from responder.core.failure import Because, Category, Confidence, Diagnosis, Retry, StateLeft
+from responder.core.findings import Findings, LogLine, collect
+from responder.core.leftover import Left, assess
+from responder.core.logcause import Cause, find_cause
+from responder.core.signatures import Says, Signatures
+from responder.core.tooling import Tool
+
+__all__ = ["LogLine", "Run", "diagnose", "diagnose_lines", "diagnose_text"]
+
+_SHOWN = 12  # lines a diagnosis rests on, at most
+_LONGEST = 2_000  # of a line that is shown
+_COMPLAINS = re.compile(
+    r"(?i)\berror\b|\bfail(?:ed|ure)?\b|\bexception\b|\bfatal\b|\bdenied\b|\babort(?:ed)?\b|\bcannot\b"
+)
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One run of one container. `complete`: its text is whole, with no gap."""
+
+    lines: tuple[LogLine, ...] = ()
+    exit_code: int | None = None
+    complete: bool = True
+    database: str | None = None  # a hint
+    command: tuple[str, ...] = ()  # of the container, with its arguments
+
+
+def diagnose(run: Run, signatures: Signatures) -> Diagnosis:
+    return _judge(collect(run.lines, signatures), run, signatures)
+
+
+def diagnose_lines(
+    lines: Iterable[str], signatures: Signatures, *, exit_code: int | None = None, database: str | None = None
+) -> Diagnosis:
+    """In bounded memory, whatever the length."""
+    numbered = (LogLine(number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1))
+    return _judge(collect(numbered, signatures), Run(exit_code=exit_code, database=database), signatures)
+
+
+def diagnose_text(
+    text: str, signatures: Signatures, exit_code: int | None = None, database: str | None = None
+) -> Diagnosis:
+    return diagnose_lines(text.split("\n"), signatures, exit_code=exit_code, database=database)
+
+
+def _judge(log: Findings, run: Run, signatures: Signatures) -> Diagnosis:
+    cause = find_cause(log, run.exit_code)
+    tool = _tool(log, run, signatures)
+    database = _database(log, run)
+    migration = _migration(log, cause)
+    left = assess(log, cause, tool, database, migration)
+    retry, retry_reason = _retry(cause, left, tool, run)
+    because = _because(log, cause)
+    return Diagnosis(
+        category=cause.category,
+        retry=retry,
+        retry_reason=retry_reason,
+        state_left=left.state,
+        state_reason=left.reason,
+        confidence=cause.confidence,
+        tool=tool.name if tool else None,
+        database=database,
+        migration=migration,
+        key_line=_key_line(log, cause),
+        because=because,
+        advice=_advice(cause, left, tool, migration, signatures),
+    )
+
+
+def _tool(log: Findings, run: Run, signatures: Signatures) -> Tool | None:
+    """The one most of the log speaks of; the container's command breaks silence."""
+    votes: dict[str, int] = {}
+    for finding in log.found:
+        name = finding.signature.tool
+        if name:
+            votes[name] = max(votes.get(name, 0), finding.signature.weight)
+    if votes:
+        return signatures.tools[max(votes, key=lambda name: (votes[name], name))]
+    words = " ".join(run.command).replace("/", " ").split()
+    return next((t for t in signatures.tools.values() if any(c in words for c in t.commands)), None)
+
+
+def _database(log: Findings, run: Run) -> str | None:
+    if run.database:
+        return {"postgresql": "postgres", "pg": "postgres", "sqlite3": "sqlite"}.get(run.database, run.database)
+    votes: dict[str, int] = {}
+    for finding in log.found:
+        name = finding.signature.database
+        if name and not finding.quiet | (finding.signature.says is Says.TOOL):
+            votes[name] = votes.get(name, 0) + 1
+        elif name:
+            votes[name] = votes.get(name, 0) + 2
+    if "mariadb" in votes:
+        votes["mariadb"] += votes.pop("mysql", 0)
+    return max(votes, key=lambda name: votes[name]) if votes else None
+
+
+def _migration(log: Findings, cause: Cause) -> str | None:
+    if cause.category is Category.NONE:
+        return None
+    if cause.finding is not None and cause.finding.migration:
+        return cause.finding.migration
+    named = [f for f in log.saying(Says.TOOL) if f.migration]
+    sure = [f for f in named if f.signature.weight >= 40]
+    started = [f for f in log.saying(Says.STARTED) if f.migration]
+    candidates = sure or started[::-1] or named[::-1]
+    also = next((f.migration for f in (cause.because if cause.finding else ()) if f.migration), None)
+    return also or (candidates[0].migration if candidates else None)
+
+
+def _retry(cause: Cause, left: Left, tool: Tool | None, run: Run) -> tuple[Retry, str]:
+    if cause.category is Category.NONE:
+        return Retry.UNKNOWN, "nothing failed"
+    if left.state in (StateLeft.PARTIAL, StateLeft.DIRTY):
+        return Retry.UNSAFE, f"the run left something behind: {left.reason}"
+    if run.exit_code is None or not run.complete:
+        return Retry.UNKNOWN, "the exit code or a part of the log is not known"
+    if left.state is StateLeft.LOCKED:
+        return Retry.FUTILE, f"a lock refuses the next run: {left.reason}"
+    if left.state is StateLeft.UNKNOWN or cause.refused or cause.confidence is Confidence.GUESS:
+        return Retry.UNKNOWN, "the log does not prove the cause, or what was left behind"
+    if run.exit_code == 0:
+        return Retry.UNKNOWN, "a statement failed, yet the tool reported success"
+    if not cause.passes:
+        return _futile(cause)
+    if tool is None:
+        return Retry.UNKNOWN, "the cause passes by itself, but the tool is not known"
+    if not left.shown:
+        return Retry.UNKNOWN, f"the cause passes by itself, but nothing proves that the run left nothing: {left.reason}"
+    return Retry.SAFE, f"{cause.category.replace('-', ' ')} passes by itself, and {left.reason}"
+
+
+def _futile(cause: Cause) -> tuple[Retry, str]:
+    if cause.category in (Category.KILLED, Category.MIGRATION_LOCK_HELD):
+        return Retry.UNKNOWN, "the log does not show whether what stopped it is over"
+    if cause.category is Category.SERVER_SHUTDOWN:
+        return Retry.UNKNOWN, "the migration itself may have brought the server down"
+    return Retry.FUTILE, f"{cause.category.replace('-', ' ')} does not pass by itself"
+
+
+def _because(log: Findings, cause: Cause) -> tuple[Because, ...]:
+    """The lines that state the cause, each text once, then those that show how far the run came."""
+    lines = [f.line for f in sorted(cause.because, key=lambda f: -f.signature.weight)]
+    if cause.category is not Category.NONE:
+        lines += [f.line for f in log.saying(Says.ROLLED_BACK, Says.KEPT)[:2]]
+        lines += [f.line for f in log.saying(Says.STARTED, Says.FINISHED)[-2:]]
+        if cause.refused or cause.signal:
+            lines += _last_words(log)
+    texts: dict[str, LogLine] = {}
+    for line in lines:
+        if len(texts) < _SHOWN:
+            texts.setdefault(line.text.strip(), line)
+    return tuple(Because(line.text[:_LONGEST], line.number) for line in sorted(texts.values(), key=lambda n: n.number))
+
+
+def _last_words(log: Findings) -> list[LogLine]:
+    complaints = [line for line in log.tail if _COMPLAINS.search(line.text)]
+    return [*complaints[-3:], *log.tail[-2:]]
+
+
+def _key_line(log: Findings, cause: Cause) -> str | None:
+    if cause.category is Category.NONE:
+        return None
+    if cause.finding is not None:
+        return cause.finding.line.text[:_LONGEST]
+    if cause.signal:
+        return log.tail[-1].text[:_LONGEST] if log.tail else None
+    complaints = [line for line in log.tail if _COMPLAINS.search(line.text)]
+    return complaints[-1].text[:_LONGEST] if complaints else None
+
+
+def _advice(cause: Cause, left: Left, tool: Tool | None, migration: str | None, signatures: Signatures) -> str:
+    if cause.category is Category.NONE:
+        return ""
+    parts = []
+    own = cause.finding.signature.advice if cause.finding is not None else ""
+    by_tool = tool.advice if tool is not None else {}
+    parts.append(own or by_tool.get(cause.category) or signatures.advice.get(cause.category, ""))
+    if left.state not in (StateLeft.NONE, StateLeft.UNKNOWN):
+        parts.append(by_tool.get(left.state) or signatures.advice.get(left.state, ""))
+    text = " ".join(dict.fromkeys(part for part in parts if part))
+    return text.replace("{migration}", migration or "the migration").replace(
+        "{tool}", tool.name if tool else "the tool"
+    )

@@ -1,0 +1,144 @@
+"""All that the signatures find in one log, in the order in which it happened, in bounded memory."""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from itertools import islice, pairwise
+
+import msgspec
+
+from responder.core import loglines
+from responder.core.failure import Category
+from responder.core.loglines import Tone
+from responder.core.signatures import Says, Signature, Signatures
+
+_CHUNK_LINES = 8_192
+_CHUNK_CHARS = 1 << 20
+_WINDOW = 8_000  # of an endless line, around the place that may match
+_EACH = 40  # findings of one signature kept from either end
+_TAIL = 40
+_HEAD = 40
+
+# Causes that stand before a first statement was sent.
+CONNECTING = frozenset(
+    {
+        Category.CONNECTION_REFUSED, Category.DNS_FAILURE, Category.CONNECTION_TIMEOUT, Category.AUTH_FAILED,
+        Category.DATABASE_MISSING, Category.TOO_MANY_CONNECTIONS, Category.TLS_ERROR, Category.MISSING_CONFIG,
+    }
+)  # fmt: skip
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """`number` counts from 1 in the container's original log."""
+
+    number: int
+    text: str
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One signature on one line."""
+
+    signature: Signature
+    category: Category | None
+    groups: dict[str, str]
+    line: LogLine
+    order: int  # when it happened, whichever way the log is printed
+    quiet: bool  # at a level, or in words, that do not state a failure
+
+    @property
+    def connecting(self) -> bool:
+        told = self.signature.connecting
+        return self.category in CONNECTING if told is None else told
+
+    @property
+    def migration(self) -> str | None:
+        return next((self.groups[k] for k in ("migration", "name", "failed") if k in self.groups), None)
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """`tail`: the last lines that are not blank, in order."""
+
+    found: tuple[Finding, ...]
+    tail: tuple[LogLine, ...]
+
+    def saying(self, *says: Says) -> list[Finding]:
+        return [f for f in self.found if f.signature.says in says]
+
+
+def collect(lines: Iterable[LogLine], signatures: Signatures) -> Findings:
+    """Reads each line once. A log whose stamps fall is read from its end."""
+    collector = _Collector(signatures)
+    for chunk in _chunks(lines):
+        collector.feed(chunk)
+    return collector.findings()
+
+
+def _chunks(lines: Iterable[LogLine]) -> Iterator[list[LogLine]]:
+    chunk: list[LogLine] = []
+    size = 0
+    for line in lines:
+        chunk.append(line)
+        size += len(line.text)
+        if len(chunk) >= _CHUNK_LINES or size >= _CHUNK_CHARS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+class _Collector:
+    def __init__(self, signatures: Signatures) -> None:
+        self._signatures = signatures
+        self._first: dict[str, list[Finding]] = {}
+        self._last: dict[str, deque[Finding]] = {}
+        self._head: list[LogLine] = []
+        self._tail: deque[LogLine] = deque(maxlen=_TAIL)
+        self._seen = 0
+
+    def feed(self, chunk: list[LogLine]) -> None:
+        data = b"\n".join(line.text.replace("\n", " ").encode(errors="replace") for line in chunk)
+        index = at = 0
+        for begin, end in self._signatures.scan(data):
+            index += data.count(b"\n", at, begin)
+            at = begin
+            self._look(chunk[index], data[begin:end], self._seen + index)
+        self._remember(chunk)
+        self._seen += len(chunk)
+
+    def _look(self, line: LogLine, raw: bytes, order: int) -> None:
+        text = line.text
+        if len(text) > 2 * _WINDOW:
+            hit = next(iter(self._signatures.hits(raw)), 0)
+            text = raw[max(0, hit - _WINDOW // 4) : hit + _WINDOW].decode(errors="replace")
+            line = LogLine(line.number, text)
+        reading = loglines.read(text)
+        for match in self._signatures.matches(reading.body):
+            if match.signature.says is Says.FAILURE and reading.tone is Tone.SILENT:
+                continue
+            finding = Finding(match.signature, match.category, match.groups, line, order, reading.tone is Tone.QUIET)
+            first = self._first.setdefault(match.signature.id, [])
+            if len(first) < _EACH:
+                first.append(finding)
+            else:
+                self._last.setdefault(match.signature.id, deque(maxlen=_EACH)).append(finding)
+
+    def _remember(self, chunk: list[LogLine]) -> None:
+        if len(self._head) < _HEAD:
+            self._head += [line for line in islice(chunk, _HEAD) if line.text.strip()]
+        ends = [line for line in chunk[-4 * _TAIL :] if line.text.strip()]
+        self._tail.extend(LogLine(line.number, line.text[:_WINDOW]) for line in ends[-_TAIL:])
+
+    def findings(self) -> Findings:
+        found = [f for kept in self._first.values() for f in kept]
+        found += [f for kept in self._last.values() for f in kept]
+        tail = tuple(self._tail)
+        if self._newest_first():
+            found = [msgspec.structs.replace(f, order=-f.order) for f in found]
+            tail = tuple(line for line in reversed(self._head[:_TAIL]))
+        return Findings(tuple(sorted(found, key=lambda f: f.order)), tail)
+
+    def _newest_first(self) -> bool:
+        stamps = [s for line in (*self._head, *self._tail) if (s := loglines.read(line.text).stamp)]
+        if len(stamps) < 2 or stamps[0] <= stamps[-1]:
+            return False
+        steps = Counter((a > b) - (a < b) for a, b in pairwise(stamps))
+        return steps[1] > steps[-1]

@@ -1,0 +1,185 @@
+"""What a failed run left in the database: from the tool, the database and what the log shows as begun and done."""
+
+import re
+
+import msgspec
+
+from responder.core.failure import Category, StateLeft
+from responder.core.findings import Finding, Findings
+from responder.core.logcause import Cause
+from responder.core.signatures import Says
+from responder.core.tooling import Lock, Scope, Shows, Tool, family
+
+# Ends of a statement after which an index that was being built CONCURRENTLY stays behind, invalid.
+_HARMLESS_BEFORE = frozenset(
+    {
+        Category.SYNTAX_ERROR, Category.MISSING_OBJECT, Category.PERMISSION_DENIED, Category.ALREADY_EXISTS,
+        Category.READ_ONLY, Category.CODE_ERROR, Category.IMPORT_ERROR,
+    }
+)  # fmt: skip
+# What a tool says before it begins.
+_REFUSALS = frozenset({Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.MIGRATION_LOCK_HELD})
+_OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition")
+_TWO_THINGS = re.compile(r"[a-z0-9](?:_and_|-and-|And[A-Z])|_and_", re.ASCII)
+
+
+class Left(msgspec.Struct, frozen=True):
+    """`shown`: the log and the tool prove it, rather than make it likely. Only then may a retry be called safe."""
+
+    state: StateLeft
+    reason: str
+    shown: bool = False
+
+
+class _Run(msgspec.Struct, frozen=True):
+    """What the log shows of the run."""
+
+    log: Findings
+    cause: Cause
+    tool: Tool | None
+    database: str | None
+    migration: str | None
+    started: tuple[str, ...]  # migrations, each once, in order; "" where the log does not name it
+    finished: int
+    steps: int
+    scope: Scope
+
+    @property
+    def begun(self) -> bool:
+        return bool(self.started or self.finished or self.steps)
+
+    @property
+    def torn(self) -> bool:
+        """The client or its connection was cut off: nobody could clean up."""
+        return self.cause.category is Category.KILLED or (
+            self.cause.category is Category.SERVER_SHUTDOWN and not self.cause.connecting
+        )
+
+
+def assess(log: Findings, cause: Cause, tool: Tool | None, database: str | None, migration: str | None) -> Left:
+    if cause.category is Category.NONE:
+        return Left(StateLeft.NONE, "nothing failed", shown=True)
+    if cause.finding is not None and cause.finding.signature.left is not None:
+        return Left(cause.finding.signature.left, "the tool says so", shown=True)
+    run = _run(log, cause, tool, database, migration)
+    return (
+        _before_anything(run)
+        or _marked(run)
+        or _not_taken_back(run)
+        or _by_scope(run)
+        or Left(StateLeft.UNKNOWN, "the log does not show which tool ran, or on which database")
+    )
+
+
+def _run(log: Findings, cause: Cause, tool: Tool | None, database: str | None, migration: str | None) -> _Run:
+    started = dict.fromkeys(f.migration or "" for f in log.saying(Says.STARTED))
+    if len(started) > 1:
+        started.pop("", None)
+    finished = log.saying(Says.FINISHED)
+    scope = tool.scope_on(database) if tool is not None else Scope.STATEMENT
+    if any(f.signature.left is None for f in log.saying(Says.KEPT)):
+        scope = Scope.STATEMENT
+    steps = len(log.saying(Says.STEP))
+    return _Run(log, cause, tool, database, migration, tuple(started), len(finished), steps, scope)
+
+
+def _before_anything(run: _Run) -> Left | None:
+    if run.begun:
+        return None
+    if run.cause.connecting:
+        return Left(StateLeft.NONE, "it failed before any migration was started", shown=True)
+    if run.tool is None or run.cause.refused or run.torn:
+        return None
+    if run.tool.shows is Shows.NOTHING and run.cause.category not in _REFUSALS:
+        return None
+    return Left(StateLeft.NONE, f"{run.tool.name} had started no migration", shown=True)
+
+
+def _marked(run: _Run) -> Left | None:
+    """A marker or a lock that refuses the next run."""
+    tool = run.tool
+    if tool is None:
+        return None
+    if run.torn and tool.lock is Lock.TABLE and (run.begun or run.cause.category is Category.KILLED):
+        reason = f"{tool.name} keeps its lock in a table, and had no chance to give it back"
+        return Left(StateLeft.LOCKED, reason)
+    marks = "*" in tool.marks_failed or (family(run.database) or "") in tool.marks_failed
+    if marks and run.begun and run.scope is Scope.STATEMENT and not _rolled_back(run):
+        return Left(StateLeft.DIRTY, f"{tool.name} marks a failed migration on this database and refuses the next run")
+    return None
+
+
+def _not_taken_back(run: _Run) -> Left | None:
+    """Statements that no transaction covers, seen in the log."""
+    if run.cause.category in _HARMLESS_BEFORE:
+        return None
+    kept = [f for f in run.log.saying(Says.KEPT) if f.signature.left is not None]
+    if kept and run.begun:
+        return Left(
+            StateLeft.PARTIAL, "a statement outside any transaction was running; an invalid index may stay behind"
+        )
+    return None
+
+
+def _rolled_back(run: _Run) -> bool:
+    return bool(run.log.saying(Says.ROLLED_BACK))
+
+
+def _by_scope(run: _Run) -> Left | None:
+    tool = run.tool
+    if tool is None or (run.database is None and tool.scope):
+        return (
+            Left(StateLeft.PARTIAL, "the log shows migrations that were applied in this run") if run.finished else None
+        )
+    if run.scope is Scope.RUN:
+        single = len(run.started) <= 1 and not run.finished
+        return Left(
+            StateLeft.NONE, f"{tool.name} runs all migrations in one transaction here", single and _covered(run)
+        )
+    if run.finished or len(run.started) > 1:
+        return Left(
+            StateLeft.PARTIAL, "migrations before the failing one were applied in this run and stay", shown=True
+        )
+    if run.scope is Scope.MIGRATION:
+        shown = tool.shows is Shows.EACH and _covered(run)
+        return Left(StateLeft.NONE, f"{tool.name} rolled the migration back: one transaction on this database", shown)
+    return _by_statement(run, tool)
+
+
+def _covered(run: _Run) -> bool:
+    """Tools let a migration opt out of its transaction, and few say so when it fails. A name may warn of it."""
+    return _rolled_back(run) or not _OUTSIDE.search(run.migration or "")
+
+
+def _by_statement(run: _Run, tool: Tool) -> Left:
+    """No transaction: what was done before the failing statement stays."""
+    keeps = "each statement is kept as it is done"
+    if run.steps or (_line(run.log) > 1 and not tool.steps):
+        return Left(StateLeft.PARTIAL, f"{keeps}, and the log shows some before the failing one", shown=True)
+    if run.torn:
+        return Left(StateLeft.PARTIAL, f"{keeps}, and the run was cut off in its middle")
+    if _table_exists(run.cause.finding):
+        return Left(StateLeft.PARTIAL, f"{keeps}; a table that exists already is what an earlier, half-done run leaves")
+    if tool.steps and run.started and _says_steps(run):
+        return Left(StateLeft.NONE, f"{tool.name} prints each statement that is done, and had done none", shown=True)
+    if run.migration and _TWO_THINGS.search(run.migration):
+        return Left(StateLeft.PARTIAL, f"{keeps}, and {run.migration} does more than one thing")
+    return Left(StateLeft.NONE, f"the log shows no statement before the failing one; look all the same, for {keeps}")
+
+
+def _says_steps(run: _Run) -> bool:
+    """psql may be told to be quiet; an error on the first line of a file still shows that nothing stands before it."""
+    lines = [f.groups["line"] for f in run.log.saying(Says.STARTED) if "line" in f.groups]
+    return all(line == "1" for line in lines)
+
+
+def _line(log: Findings) -> int:
+    lines = [f.groups["line"] for f in log.saying(Says.STARTED) if "line" in f.groups]
+    return int(lines[0]) if lines and lines[0].isdigit() else 0
+
+
+def _table_exists(finding: Finding | None) -> bool:
+    if finding is None or finding.category is not Category.ALREADY_EXISTS:
+        return False
+    text = finding.line.text
+    return "1050" in text or ("able '" in text and "already exists" in text)

@@ -1,0 +1,110 @@
+"""Which failure in a log is the cause: the database's own words before a runtime's, the first before the last."""
+
+import msgspec
+
+from responder.core.failure import Category, Confidence
+from responder.core.findings import Finding, Findings
+from responder.core.signatures import Says
+
+# What ends without anything being changed. A signature may know better (`passes`).
+_PASSING = frozenset(
+    {
+        Category.CONNECTION_REFUSED, Category.CONNECTION_TIMEOUT, Category.TOO_MANY_CONNECTIONS,
+        Category.LOCK_TIMEOUT, Category.DEADLOCK, Category.SERVER_SHUTDOWN,
+    }
+)  # fmt: skip
+_PROGRESS = (Says.STARTED, Says.FINISHED, Says.STEP, Says.READY, Says.DONE)
+_ECHO = 10  # weights below are consequences: never a cause where there is another
+_STATEMENT = 28  # from here on a database speaks
+_KILLED_BY = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """`because`: every finding that says the same."""
+
+    category: Category
+    confidence: Confidence
+    finding: Finding | None = None
+    because: tuple[Finding, ...] = ()
+    passes: bool = False
+    connecting: bool = False
+    signal: str = ""  # that ended the process
+    refused: bool = False  # something failed, and the log does not say what
+
+
+def find_cause(log: Findings, exit_code: int | None) -> Cause:
+    failures = [f for f in log.saying(Says.FAILURE) if f.category is not Category.NONE]
+    if exit_code == 0:
+        return _despite_success(failures)
+    standing = _standing(log, failures)
+    if exit_code in _KILLED_BY and all(f.quiet for f in standing):
+        signal = _KILLED_BY[exit_code]
+        return Cause(Category.KILLED, Confidence.CERTAIN, passes=exit_code == 143, signal=signal)
+    if not standing and exit_code is None:
+        return _none() if not failures or log.saying(Says.FINISHED, Says.DONE) else _unknown()
+    return _chosen(standing)
+
+
+def _none() -> Cause:
+    return Cause(Category.NONE, Confidence.CERTAIN)
+
+
+def _unknown() -> Cause:
+    return Cause(Category.UNKNOWN, Confidence.GUESS, refused=True)
+
+
+def _despite_success(failures: list[Finding]) -> Cause:
+    """Some tools go on after a statement failed and exit 0. A wait for the database that ended well is no failure."""
+    stated = [f for f in failures if not f.quiet and not f.connecting and f.signature.weight >= _STATEMENT]
+    return _chosen(stated) if stated else _none()
+
+
+def _standing(log: Findings, failures: list[Finding]) -> list[Finding]:
+    """Without complaints that were over before the end: a wait for the database, a cache that was away."""
+    progress = [f.order for f in log.saying(*_PROGRESS)]
+    progress += [f.order for f in failures if not f.connecting and not f.quiet and f.signature.weight >= _STATEMENT]
+    last = max(progress, default=-(1 << 62))
+    standing = [f for f in failures if not (f.connecting and f.order < last)]
+    loud = [f for f in standing if not f.quiet]
+    return loud or standing
+
+
+def _chosen(failures: list[Finding]) -> Cause:
+    if not failures:
+        return _unknown()
+    named = [f for f in failures if f.category is not Category.UNKNOWN and f.signature.weight > _ECHO]
+    best = _first_of(named or failures)
+    category = best.category or Category.UNKNOWN
+    because = tuple(f for f in failures if f.category is category)
+    if category is Category.UNKNOWN:
+        return Cause(category, Confidence.GUESS, best, because, connecting=best.connecting, refused=True)
+    told = best.signature.passes
+    return Cause(
+        category,
+        _confidence(best, failures),
+        best,
+        because,
+        passes=category in _PASSING if told is None else told,
+        connecting=best.connecting,
+    )
+
+
+def _first_of(failures: list[Finding]) -> Finding:
+    """The first line on which a voice as good as any is heard; on it the one that weighs most."""
+    top = max(f.signature.weight for f in failures)
+    voice = top if top >= 36 or top < _STATEMENT else _STATEMENT
+    first = next(f for f in failures if f.signature.weight >= voice)
+    on_line = [f for f in failures if f.order == first.order]
+    return max(on_line, key=lambda f: f.signature.weight)
+
+
+def _confidence(best: Finding, failures: list[Finding]) -> Confidence:
+    if best.quiet:
+        return Confidence.GUESS
+    weight = best.signature.weight
+    others = {
+        f.category for f in failures if f.signature.weight >= min(weight, _STATEMENT) and f.signature.weight > _ECHO
+    }
+    if weight >= _STATEMENT and len(others - {Category.UNKNOWN}) <= 1:
+        return Confidence.CERTAIN
+    return Confidence.LIKELY if weight > _ECHO else Confidence.GUESS

@@ -1,0 +1,342 @@
+"""Failure signatures: what they are, how the files are read, and how a line is matched in linear time.
+
+A signature is data. Most say what failed; the others say what a tool did, so that we know what it left behind.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import re2
+import yaml
+
+from responder.core.failure import Category, StateLeft
+from responder.core.tooling import Tool
+
+# Measured: below 64 MB RE2 falls from 650 to 0.5 MB/s once its automaton no longer fits.
+_MAX_MEM = 256 << 20
+_WEIGHT = 30
+_GATE_GROUP = 400  # patterns in one alternation
+
+
+class Says(StrEnum):
+    """What a line that matches tells us."""
+
+    FAILURE = "failure"
+    TOOL = "tool"  # only which tool or database this is
+    STARTED = "started"  # a migration was begun
+    FINISHED = "finished"  # a migration was committed
+    STEP = "step"  # a statement of the running migration was done
+    ROLLED_BACK = "rolled-back"  # the tool says that nothing of the migration stays
+    KEPT = "kept"  # the tool says, or the statement shows, that it cannot be rolled back
+    READY = "ready"  # the database answers; what was complained of before is over
+    DONE = "done"  # the tool says that all went well
+
+
+class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One pattern. `weight` decides between causes: 40 a tool's own words, 30 a database's, 20 a runtime's, 5 an echo."""
+
+    id: str
+    pattern: str
+    samples: tuple[str, ...]
+    source: str = ""
+    says: Says = Says.FAILURE
+    category: Category | None = None
+    codes: str | None = None  # name of a code table: the group `code` is looked up, an unlisted code is no match
+    tool: str | None = None  # "" says that this line belongs to no tool in a file of one
+    database: str | None = None  # the same
+    left: StateLeft | None = None  # what such a failure leaves, whatever the tool
+    passes: bool | None = None  # does it pass by itself? None: as the category has it
+    connecting: bool | None = None  # did it fail before anything was started? None: as the category has it
+    weight: int = _WEIGHT
+    advice: str = ""
+
+
+class SignatureFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One YAML file. `defaults` fills `source`, `tool`, `database`, `weight` of each signature that does not say."""
+
+    defaults: dict[str, Any] = {}
+    tools: tuple[Tool, ...] = ()
+    tables: dict[str, dict[str, tuple[str | int, ...]]] = {}  # table -> category -> codes; two characters are a class
+    advice: dict[str, str] = {}
+    signatures: tuple[Signature, ...] = ()
+
+
+class SignatureError(ValueError):
+    """A signature file that is not right; line and column count from 1."""
+
+    def __init__(self, file: str, line: int, column: int, reason: str) -> None:
+        super().__init__(f"{file}:{line}:{column}: {reason}")
+        self.file, self.line, self.column, self.reason = file, line, column, reason
+
+
+class Match(msgspec.Struct, frozen=True):
+    """A signature found in a line."""
+
+    signature: Signature
+    category: Category | None
+    groups: dict[str, str]
+
+
+class Signatures:
+    """The compiled set: shared, immutable, safe in threads. Compiled at first use; a scan frees the GIL."""
+
+    def __init__(
+        self,
+        signatures: Iterable[Signature],
+        tools: Iterable[Tool] = (),
+        tables: Mapping[str, Mapping[str, Category]] | None = None,
+        advice: Mapping[str, str] | None = None,
+    ) -> None:
+        self.signatures = tuple(signatures)
+        self.tools = {tool.name: tool for tool in tools}
+        self.tables = dict(tables or {})
+        self.advice = dict(advice or {})
+        self._compiled: dict[int, Any] = {}
+
+    def scan_line(self, text: str) -> bool:
+        """Does any signature match? Cheap; used live on every line."""
+        raw = text.encode(errors="replace")
+        return any(gate.search(raw) for gate in self._gates)
+
+    def scan(self, data: bytes, start: int = 0) -> Iterable[tuple[int, int]]:
+        """Begin and end of every line that may match, in order."""
+        end = len(data)
+        at = start
+        heads = [gate.search(data, at) for gate in self._gates]
+        while any(heads):
+            first = min(hit.start() for hit in heads if hit)
+            begin = data.rfind(b"\n", 0, first) + 1
+            stop = data.find(b"\n", first)
+            stop = end if stop < 0 else stop
+            yield begin, stop
+            at = stop + 1
+            heads = [
+                gate.search(data, at) if hit and hit.start() < at <= end else hit and at <= end and hit
+                for gate, hit in zip(self._gates, heads, strict=True)
+            ]
+
+    def hits(self, raw: bytes) -> Iterable[int]:
+        """Where the gates open in one line."""
+        return sorted(hit.start() for gate in self._gates if (hit := gate.search(raw)))
+
+    def matches(self, text: str) -> list[Match]:
+        """Every signature that matches one line that was read (see `loglines`), in the files' order."""
+        found = []
+        for index in sorted(self._set.Match(text.encode(errors="replace")) or ()):
+            match = self._match(index, text)
+            if match is not None:
+                found.append(match)
+        return found
+
+    def _match(self, index: int, text: str) -> Match | None:
+        signature = self.signatures[index]
+        pattern = self._pattern(index)
+        hit = pattern.search(text)
+        groups = {} if hit is None else {k: v for k, v in hit.groupdict().items() if v is not None}
+        if signature.codes is None:
+            return Match(signature, signature.category, groups)
+        while hit is not None:
+            category = self._coded(signature.codes, hit["code"])
+            if category is not None:
+                return Match(signature, category, {k: v for k, v in hit.groupdict().items() if v is not None})
+            hit = pattern.search(text, hit.end())
+        return None
+
+    def _match_sample(self, index: int, sample: str) -> Match | None:
+        return self._match(index, sample) if self._pattern(index).search(sample) else None
+
+    def _coded(self, table: str, code: str) -> Category | None:
+        codes = self.tables[table]
+        return codes.get(code) or codes.get(code[:2])
+
+    def _pattern(self, index: int) -> Any:
+        if index not in self._compiled:
+            self._compiled[index] = re2.compile(self.signatures[index].pattern, _options())
+        return self._compiled[index]
+
+    @cached_property
+    def _gates(self) -> list[Any]:
+        relaxed = list(dict.fromkeys(_relaxed(s.pattern) for s in self.signatures))
+        groups = [relaxed[i : i + _GATE_GROUP] for i in range(0, len(relaxed), _GATE_GROUP)]
+        options = _options(captures=False)
+        return [re2.compile("|".join(f"(?m:{p})" for p in group).encode(), options) for group in groups]
+
+    @cached_property
+    def _set(self) -> Any:
+        patterns = re2.Set.SearchSet(_options())
+        for signature in self.signatures:
+            patterns.Add(signature.pattern)
+        patterns.Compile()
+        return patterns
+
+
+def _options(*, captures: bool = True) -> Any:
+    options = re2.Options()
+    options.max_mem = _MAX_MEM
+    options.log_errors = False
+    options.never_capture = not captures
+    return options
+
+
+_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
+_RELAXED = {
+    "^": r"(?:^|[\s\]|>:\"m])",  # a prefix may stand before it: a stamp, a container's name, a colour, JSON
+    "$": r"(?:[ \t]*$|[\r\\\"\x1b])",
+    '"': r'\\?"',
+}
+
+
+def _relaxed(pattern: str) -> str:
+    """For raw lines, which carry prefixes and escapes: matches at least where the pattern matches what was read."""
+    return "".join(_RELAXED.get(token, token) for token in _TOKEN.findall(pattern))
+
+
+def parse_signatures(sources: Mapping[str, bytes], *, check_samples: bool = True) -> Signatures:
+    """All files as one set. Raises `SignatureError` for the first fault; shipped files are checked by the tests."""
+    signatures: list[Signature] = []
+    tools: list[Tool] = []
+    tables: dict[str, dict[str, Category]] = {}
+    advice: dict[str, str] = {}
+    for file, data in sources.items():
+        parsed = _read(file, data)
+        tools += parsed.tools
+        advice |= parsed.advice
+        for name, codes in parsed.tables.items():
+            tables[name] = _table(file, data, name, codes)
+        signatures += [_filled(parsed, signature) for signature in parsed.signatures]
+    compiled = Signatures(signatures, tools, tables, advice)
+    _check(compiled, sources, check_samples=check_samples)
+    return compiled
+
+
+def _read(file: str, data: bytes) -> SignatureFile:
+    try:
+        loaded = yaml.load(data, Loader=_LOADER)  # noqa: S506 - a safe loader, the C one where it was built
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise SignatureError(file, line, column, getattr(error, "problem", None) or "not YAML") from error
+    except (ValueError, RecursionError) as error:
+        raise SignatureError(file, 1, 1, str(error) or "not YAML") from error
+    try:
+        return msgspec.convert(loaded, SignatureFile)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        raise SignatureError(file, *_position(data, _steps(path.rstrip("`"))), reason) from error
+
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _table(file: str, data: bytes, name: str, codes: Mapping[str, Iterable[str | int]]) -> dict[str, Category]:
+    table = {}
+    for word, listed in codes.items():
+        try:
+            category = Category(word)
+        except ValueError as error:
+            where = _position(data, ("tables", name, word))
+            raise SignatureError(file, *where, f"unknown category {word!r}") from error
+        table.update(dict.fromkeys(map(str, listed), category))
+    return table
+
+
+def _filled(parsed: SignatureFile, signature: Signature) -> Signature:
+    """With the file's defaults where the signature is silent."""
+    silent = {
+        key: value
+        for key, value in parsed.defaults.items()
+        if getattr(signature, key, None) is None
+        or (key == "source" and not signature.source)
+        or (key == "weight" and signature.weight == _WEIGHT)
+    }
+    return msgspec.structs.replace(signature, **silent) if silent else signature
+
+
+def _check(compiled: Signatures, sources: Mapping[str, bytes], *, check_samples: bool) -> None:
+    seen: set[str] = set()
+    for index, signature in enumerate(compiled.signatures):
+        reason = _fault(compiled, signature, seen)
+        if not reason and check_samples:
+            reason = _sample_fault(compiled, index)
+        seen.add(signature.id)
+        if reason:
+            raise _located(sources, signature.id, reason)
+
+
+def _fault(compiled: Signatures, signature: Signature, seen: set[str]) -> str:
+    if signature.id in seen:
+        return "there is a signature of this id already"
+    if not signature.samples:
+        return "a signature needs a sample that it matches"
+    if signature.codes is not None and signature.codes not in compiled.tables:
+        return f"there is no code table {signature.codes!r}"
+    if signature.says is Says.FAILURE and signature.category is None and signature.codes is None:
+        return "a failure needs a category or a code table"
+    if signature.tool and signature.tool not in compiled.tools:
+        return f"there is no tool {signature.tool!r}"
+    return ""
+
+
+def _sample_fault(compiled: Signatures, index: int) -> str:
+    signature = compiled.signatures[index]
+    try:
+        compiled._pattern(index)  # noqa: SLF001 - this module's own class
+    except re2.error as error:
+        text = error.args[0] if error.args else "not a pattern"
+        return f"RE2 refuses the pattern (no look-around, no back-references): {_text(text)}"
+    if signature.codes and "(?P<code>" not in signature.pattern:
+        return "a pattern with a code table needs a group named code"
+    for sample in signature.samples:
+        if compiled._match_sample(index, sample) is None:  # noqa: SLF001 - this module's own class
+            return f"the sample {sample!r} does not match"
+    return ""
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _located(sources: Mapping[str, bytes], identity: str, reason: str) -> SignatureError:
+    """The last one of that id: a second one is the fault."""
+    for file, data in reversed(list(sources.items())):
+        entries = _read(file, data).signatures
+        for index in range(len(entries) - 1, -1, -1):
+            if entries[index].id == identity:
+                where = _position(data, ("signatures", index))
+                return SignatureError(file, *where, f"{identity}: {reason}")
+    return SignatureError(next(iter(sources), ""), 1, 1, f"{identity}: {reason}")
+
+
+def _steps(path: str) -> tuple[str | int, ...]:
+    """`.signatures[3].category` as steps."""
+    steps: list[str | int] = []
+    for part in path.replace("[", ".[").split("."):
+        if part.startswith("[") and part[1:-1].isdigit():
+            steps.append(int(part[1:-1]))
+        elif part and not part.startswith("["):
+            steps.append(part)
+    return tuple(steps)
+
+
+def _position(data: bytes, steps: tuple[str | int, ...]) -> tuple[int, int]:
+    """Where that value stands; of the nearest thing around it when it is not there."""
+    node = yaml.compose(data, Loader=yaml.SafeLoader)
+    for step in steps:
+        inner = _child(node, step)
+        if inner is None:
+            break
+        node = inner
+    mark = node.start_mark if node is not None else None
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
+
+
+def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        item: yaml.Node = node.value[step]
+        return item
+    values = node.value if isinstance(node, yaml.MappingNode) else ()
+    return next((value for key, value in values if key.value == step), None)

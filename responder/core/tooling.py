@@ -1,0 +1,51 @@
+"""Migration tools: how each runs migrations and what it leaves when one fails. Facts are data in `signatures/`."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Scope(StrEnum):
+    """What one transaction of the tool covers."""
+
+    RUN = "run"  # all pending migrations: one fails, none stays
+    MIGRATION = "migration"  # each on its own: those before the failing one stay
+    STATEMENT = "statement"  # nothing is taken back
+
+
+class Shows(StrEnum):
+    """How much of its work the tool prints, failing or not."""
+
+    NOTHING = "nothing"
+    BEGINNING = "beginning"  # whether any migration was begun
+    EACH = "each"  # every migration that it begins or has committed: a run that shows none kept none
+
+
+class Lock(StrEnum):
+    """How the tool keeps a second runner out."""
+
+    NONE = "none"
+    SESSION = "session"  # ends with its connection
+    TABLE = "table"  # a row: outlives a process that was killed or lost its connection
+
+
+class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One migration tool."""
+
+    name: str
+    source: str
+    scope: dict[str, Scope] = {}  # by family of databases; what is not listed is `statement`
+    shows: Shows = Shows.NOTHING
+    steps: bool = False  # prints every statement that is done
+    marks_failed: tuple[str, ...] = ()  # families on which a failed migration leaves a marker that refuses the next run
+    lock: Lock = Lock.NONE
+    commands: tuple[str, ...] = ()  # words in a container's command that mean this tool
+    advice: dict[str, str] = {}  # by category or state left
+
+    def scope_on(self, database: str | None) -> Scope:
+        return self.scope.get(family(database) or "", Scope.STATEMENT)
+
+
+def family(database: str | None) -> str | None:
+    """MariaDB and MySQL fail alike; CockroachDB and its like speak PostgreSQL but have no DDL rollback."""
+    return "mysql" if database == "mariadb" else database
