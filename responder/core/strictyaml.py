@@ -5,7 +5,7 @@ but `FileError`, whatever the text is.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
@@ -212,12 +212,13 @@ def _model_at(model: type[BaseModel] | None, path: Path) -> type[BaseModel] | No
     for step in path:
         if isinstance(step, str) and model is not None:
             fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-            model = _model_in(fields.get(step))
+            model = next(models_in(fields.get(step)), None)
     return model
 
 
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    """The model inside ``tuple[X, ...]``, ``X | None`` and the like."""
+def models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The models inside ``X``, ``tuple[X, ...]``, ``X | None`` and the like."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for arg in get_args(annotation) if (found := _model_in(arg))), None)
+        yield annotation
+    for argument in get_args(annotation):
+        yield from models_in(argument)
