@@ -82,7 +82,8 @@ class Desk:
         async with self._editing(incident_id) as incident:
             return await self._change(
                 incident, who, "resolved", why,
-                state=IncidentState.RESOLVED, resolved_at=self._clock.now(), resolved_by=f"{who}: {why}" if why else who,
+                state=IncidentState.RESOLVED, resolved_at=self._clock.now(),
+                resolved_by=f"{who}: {why}" if why else who,
             )  # fmt: skip
 
     async def order(self, incident_id: str, kind: ActionKind, who: str, why: str = "") -> Decision:
