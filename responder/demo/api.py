@@ -4,29 +4,29 @@ It emulates what Argo CD's hooks and we ourselves use. It knows no schema but a 
 and does not ask whether a namespace exists.
 """
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
 from responder.demo import admission, patches, schema, status
-from responder.demo.logs import LogOptions, LogReader, chosen_run, truth
+from responder.demo.listing import metadata_of, page
+from responder.demo.logs import LogOptions, LogReader, chosen_run
 from responder.demo.objects import Objects
-from responder.demo.resources import REVIEWS, Json, Resource, discovery
-from responder.demo.selectors import Selector, by_fields, by_labels
+from responder.demo.request import Query, Request, Routes, Target, truth, whole
+from responder.demo.resources import REVIEWS, Json, discovery
 from responder.demo.shelf import Key, key_of
 from responder.demo.status import ApiFault, bad_request
-from responder.demo.watching import Shape, Watch, WatchOptions
-
-Query = Mapping[str, str]
+from responder.demo.watching import Watch, WatchOptions
 
 
 class Reply(msgspec.Struct, frozen=True):
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+_NO_SUCH_PATH = Reply(404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -42,26 +42,36 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 Policy = Callable[[Ask], bool]
-
-
-class Target(msgspec.Struct, frozen=True):
-    resource: Resource
-    namespace: str = ""
-    name: str = ""
-    subresource: str = ""
-
-
-class Request(msgspec.Struct, frozen=True):
-    method: str
-    path: str
-    query: Query
-    headers: Mapping[str, str]  # names in lower case
-    body: bytes
-
+_T = TypeVar("_T")
 
 _OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version"})
 _ITEM_VERBS = {"GET": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _LIST_VERBS = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
+
+
+class _Preconditions(msgspec.Struct, rename="camel"):
+    uid: str = ""
+    resource_version: str = ""
+
+
+class _DeleteOptions(msgspec.Struct, rename="camel"):
+    preconditions: _Preconditions | None = None
+    propagation_policy: str = ""
+    grace_period_seconds: int | None = None
+
+
+class _Attributes(msgspec.Struct):
+    verb: str = ""
+    group: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+class _ReviewSpec(msgspec.Struct, rename="camel"):
+    user: str = ""
+    resource_attributes: _Attributes | None = None
 
 
 class Api:
@@ -80,7 +90,7 @@ class Api:
         self.allow = allow
         self.eager_bookmarks = eager_bookmarks
         self._documents = discovery(objects.resources)
-        self._resources = {(one.group, one.version, one.plural): one for one in objects.resources}
+        self._routes = Routes(objects.resources)
 
     def handle(self, method: str, path: str, query: Query, headers: Mapping[str, str], body: bytes) -> Reply:
         """Of a watch or a followed log: what there is now."""
@@ -107,9 +117,9 @@ class Api:
             return _json(200, document)
         if request.path.startswith("/apis/authorization.k8s.io/v1/"):
             return self._review(request, user)
-        target = self._target(request.path)
+        target = self._routes.target(request.path)
         if target is None:
-            return Reply(404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
+            return _NO_SUCH_PATH
         verbs = _ITEM_VERBS if target.name else _LIST_VERBS
         if request.method not in verbs:
             raise status.method_not_allowed()
@@ -128,26 +138,6 @@ class Api:
         if scheme.lower() != "bearer" or token not in self.tokens:
             raise status.unauthorized()
         return self.tokens[token]
-
-    def _target(self, path: str) -> Target | None:
-        match path.split("/")[1:]:
-            case ["api", "v1" as version, *rest]:
-                group = ""
-            case ["apis", group, version, *rest]:
-                pass
-            case _:
-                return None
-        namespace = ""
-        if len(rest) > 2 and rest[0] == "namespaces" and (group, version, rest[2]) in self._resources:
-            namespace, rest = rest[1], rest[2:]
-        resource = self._resources.get((group, version, rest[0])) if rest else None
-        if resource is None or len(rest) > 3:
-            return None
-        if namespace and not resource.namespaced:
-            return None
-        _, name, subresource = (*rest, "", "")[:3]
-        target = Target(resource, namespace, name, subresource)
-        return None if name and resource.namespaced and not namespace else target
 
     def _authorize(self, user: str, verb: str, target: Target) -> None:
         resource, namespace = target.resource, target.namespace
@@ -168,17 +158,14 @@ class Api:
     def _review(self, request: Request, user: str) -> Reply:
         plural = request.path.rpartition("/")[2]
         if plural not in REVIEWS:
-            return Reply(404, {"Content-Type": "text/plain; charset=utf-8"}, b"404 page not found\n")
+            return _NO_SUCH_PATH
         if request.method != "POST":
             raise status.method_not_allowed()
-        review = _decoded(request.body)
-        spec = review.get("spec") or {}
-        wanted = spec.get("resourceAttributes") or spec.get("nonResourceAttributes") or {}
-        about = {key: str(wanted.get(key, "")) for key in ("verb", "group", "resource", "subresource")}
-        place = {key: str(wanted.get(key, "")) for key in ("namespace", "name")}
-        asked = user if plural.startswith("self") else str(spec.get("user", ""))
-        allowed = self.allow(Ask(asked, **about, **place))
-        return _json(201, {**review, "status": {"allowed": allowed}})
+        review = request.object()
+        spec = _converted(review.get("spec") or {}, _ReviewSpec)
+        wanted = spec.resource_attributes or _Attributes()
+        asked = user if plural.startswith("self") else spec.user
+        return _json(201, {**review, "status": {"allowed": self.allow(Ask(asked, **msgspec.structs.asdict(wanted)))}})
 
     # One object
 
@@ -190,7 +177,7 @@ class Api:
         match request.method:
             case "GET":
                 found = self.objects.get(target.resource.kind, target.namespace, target.name)
-                return _json(200, _shape(request)(found))
+                return _json(200, metadata_of(found) if request.metadata_only() else found)
             case "PUT":
                 return self._put(request, target)
             case "PATCH":
@@ -200,7 +187,7 @@ class Api:
 
     def _put(self, request: Request, target: Target) -> Reply:
         kind = target.resource.kind
-        item, warnings = self._known_fields(request, kind, _decoded(request.body), patch=False)
+        item, warnings = self._known_fields(request, kind, request.object(), patch=False)
         new = self.objects.update(
             kind,
             target.namespace,
@@ -213,7 +200,8 @@ class Api:
     def _patch(self, request: Request, target: Target) -> Reply:
         kind, warnings = target.resource.kind, dict[str, str]()
         content_type = request.headers.get("content-type", "").partition(";")[0].strip()
-        apply = patches.patcher(target.resource, content_type, _parsed(request.body, content_type))
+        patches.refuse_type(target.resource, content_type)
+        apply = patches.patcher(content_type, request.json())
 
         def change(old: Json) -> Json:
             new, found = self._known_fields(request, kind, apply(old), patch=True)
@@ -248,16 +236,18 @@ class Api:
         return _json(200, success)
 
     def _deleted(self, request: Request, kind: str, key: Key) -> Json:
-        options = _decoded(request.body) if request.body.strip() else {}
-        conditions = options.get("preconditions") or {}
-        grace = options.get("gracePeriodSeconds", request.query.get("gracePeriodSeconds"))
+        options = _converted(request.object() if request.body.strip() else {}, _DeleteOptions)
+        conditions, query = options.preconditions or _Preconditions(), request.query
+        grace = options.grace_period_seconds
+        if grace is None and "gracePeriodSeconds" in query:
+            grace = whole(query["gracePeriodSeconds"], "gracePeriodSeconds")
         return self.objects.delete(
             kind,
             *key,
-            uid=conditions.get("uid") or "",
-            version=conditions.get("resourceVersion") or "",
-            propagation=options.get("propagationPolicy") or request.query.get("propagationPolicy", ""),
-            grace=None if grace is None else _whole(grace, "gracePeriodSeconds"),
+            uid=conditions.uid,
+            version=conditions.resource_version,
+            propagation=options.propagation_policy or query.get("propagationPolicy", ""),
+            grace=grace,
         )
 
     # Many objects
@@ -265,51 +255,31 @@ class Api:
     def _collection(self, request: Request, target: Target) -> Reply:
         kind = target.resource.kind
         if request.method == "GET":
-            return _json(200, self._list(request, target))
+            return _json(200, page(self.objects, request, target))
         if request.method == "DELETE":
-            chosen = _selection(request, target)
+            chosen = request.selection(target)
             for item in self.objects.list(kind, target.namespace):
                 if chosen(item) and self.objects.find(kind, *key_of(item)) is not None:
                     self._deleted(request, kind, key_of(item))
-            return _json(200, self._list(request, target))
+            return _json(200, page(self.objects, request, target))
         if target.resource.namespaced and not target.namespace:
             raise status.method_not_allowed()
-        item, warnings = self._known_fields(request, kind, _decoded(request.body), patch=False)
+        item, warnings = self._known_fields(request, kind, request.object(), patch=False)
         return _json(201, self.objects.create(kind, item, target.namespace), warnings)
-
-    def _list(self, request: Request, target: Target) -> Json:
-        """One page: ``limit`` objects, and a token for the next one of the same snapshot."""
-        token = request.query.get("continue", "")
-        version, after = _read_token(token) if token else (self.objects.resource_version, None)
-        chosen, shape = _selection(request, target), _shape(request)
-        found = self.objects.list(target.resource.kind, target.namespace, version=version)
-        left = [item for item in found if (after is None or key_of(item) > after) and chosen(item)]
-        limit = _whole(request.query.get("limit", "0"), "limit") or len(left)
-        meta: Json = {"resourceVersion": str(version)}
-        if len(left) > limit:
-            meta |= {"continue": _token(version, key_of(left[limit - 1])), "remainingItemCount": len(left) - limit}
-        if shape is _metadata_only:
-            head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1"}
-            return {**head, "metadata": meta, "items": [shape(item) for item in left[:limit]]}
-        head = {"kind": f"{target.resource.kind}List", "apiVersion": target.resource.api_version}
-        items = left[:limit] if target.resource.custom else [_untyped(item) for item in left[:limit]]
-        return {**head, "metadata": meta, "items": items}
 
     # Streams
 
     def _watch(self, request: Request, target: Target) -> Watch:
-        since = request.query.get("resourceVersion", "")
-        seconds = _whole(request.query.get("timeoutSeconds", "0"), "timeoutSeconds")
         return Watch(
             self.objects,
             WatchOptions(
                 kind=target.resource.kind,
-                chosen=_selection(request, target),
-                shape=_shape(request),
-                since=_whole(since, "resourceVersion") if since not in ("", "0") else None,
+                chosen=request.selection(target),
+                metadata_only=request.metadata_only(),
+                since=request.number("resourceVersion") or None,
                 bookmarks=truth(request.query.get("allowWatchBookmarks")),
                 eager_bookmarks=self.eager_bookmarks,
-                timeout=float(seconds) or None,
+                timeout=float(request.number("timeoutSeconds")) or None,
             ),
         )
 
@@ -330,81 +300,8 @@ def _json(code: int, value: Json, headers: Mapping[str, str] | None = None) -> R
     return Reply(code, {"Content-Type": "application/json", **(headers or {})}, msgspec.json.encode(value))
 
 
-def _decoded(body: bytes) -> Json:
-    value = _parsed(body, "")
-    if not isinstance(value, dict):
-        raise bad_request("the object provided is unrecognized: it is not an object")
-    return value
-
-
-def _parsed(body: bytes, content_type: str) -> Any:
-    """The JSON in it. What is no patch at all is left to those who refuse its type."""
-    if content_type and content_type not in (patches.MERGE, patches.JSON, patches.STRATEGIC):
-        return None
+def _converted(value: Json, wanted: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise bad_request(f"the object provided is unrecognized: json parse error: {error}") from error
-
-
-def _whole(text: object, name: str) -> int:
-    try:
-        number = int(str(text))
-    except ValueError as error:
-        raise bad_request(f"unable to parse {name}: {text!r}") from error
-    if number < 0:
-        raise bad_request(f"{name} must not be negative")
-    return number
-
-
-def _selection(request: Request, target: Target) -> Selector:
-    labels = by_labels(request.query.get("labelSelector", ""))
-    fields = by_fields(target.resource, request.query.get("fieldSelector", ""))
-
-    def chosen(item: Json) -> bool:
-        namespace, name = key_of(item)
-        here = target.namespace in ("", namespace) and target.name in ("", name)
-        return here and labels(item) and fields(item)
-
-    return chosen
-
-
-def _shape(request: Request) -> Shape:
-    """The first way in ``Accept`` that we can show an object."""
-    for wanted in request.headers.get("accept", "").split(","):
-        parameters = {part.strip() for part in wanted.split(";")[1:]}
-        if parameters & {"as=PartialObjectMetadata", "as=PartialObjectMetadataList"}:
-            return _metadata_only
-        if not any(parameter.startswith("as=") for parameter in parameters):
-            return _whole_object
-    raise ApiFault(406, "NotAcceptable", "only the following media types are accepted: application/json")
-
-
-def _whole_object(item: Json) -> Json:
-    return item
-
-
-def _metadata_only(item: Json) -> Json:
-    return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
-
-
-def _untyped(item: Json) -> Json:
-    """Items of a list of built-in kinds do not say what they are."""
-    return {key: value for key, value in item.items() if key not in ("kind", "apiVersion")}
-
-
-def _token(version: int, last: Key) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode({"rv": version, "start": last})).decode()
-
-
-class _Token(msgspec.Struct):
-    rv: int
-    start: Key
-
-
-def _read_token(token: str) -> tuple[int, Key]:
-    try:
-        read = msgspec.json.decode(base64.urlsafe_b64decode(token), type=_Token)
-    except (binascii.Error, msgspec.DecodeError, ValueError) as error:
-        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error
-    return read.rv, read.start
+        return msgspec.convert(value, wanted)
+    except msgspec.ValidationError as error:
+        raise bad_request(f"the object provided is unrecognized: {error}") from error

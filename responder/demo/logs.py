@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from responder.demo.request import truth
 from responder.demo.resources import Json
 from responder.demo.status import ApiFault, bad_request, invalid
 
@@ -144,11 +145,6 @@ class LogOptions(msgspec.Struct, frozen=True):
             limit_bytes=limit,
             since=since,
         )
-
-
-def truth(text: str | None) -> bool:
-    """As the server reads a bool of a query: there, and neither ``false`` nor ``0``."""
-    return text is not None and text.lower() not in {"false", "0"}
 
 
 def chosen_run(pod: Json, options: LogOptions) -> tuple[str, int] | None:

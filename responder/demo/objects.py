@@ -110,7 +110,8 @@ class Objects:
         self, kind: str, namespace: str, name: str, patch: object, *, content_type: str = MERGE, subresource: str = ""
     ) -> Json:
         """Fields that the Application's schema does not know are dropped, as the server does by default."""
-        change = patches.patcher(self.resource(kind), content_type, copy.deepcopy(patch))
+        patches.refuse_type(self.resource(kind), content_type)
+        change = patches.patcher(content_type, copy.deepcopy(patch))
         return self.update(
             kind, namespace, name, lambda old: admission.pruned(kind, change(old)), subresource=subresource
         )

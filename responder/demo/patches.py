@@ -21,6 +21,10 @@ _MERGE_KEYS = {
     "ownerReferences": "uid",
     "conditions": "type",
 }
+_CUSTOM_TAKES = (
+    "the body of the request was in an unknown format - accepted media types include: "
+    f"{JSON}, {MERGE}, application/apply-patch+yaml"
+)
 _SET_LISTS = frozenset({"finalizers"})
 
 
@@ -33,22 +37,19 @@ def _canonical(value: Any) -> bytes:
     return msgspec.json.encode(value, order="sorted")
 
 
-def patcher(resource: Resource, content_type: str, patch: object) -> Callable[[Json], Json]:
+def refuse_type(resource: Resource, content_type: str) -> None:
+    """Raises 415 for what the resource does not take."""
+    if content_type not in ({MERGE, JSON} if resource.custom else {MERGE, JSON, STRATEGIC}):
+        raise unsupported_media_type(_CUSTOM_TAKES if resource.custom else "415: Unsupported Media Type")
+
+
+def patcher(content_type: str, patch: object) -> Callable[[Json], Json]:
     """The patch as a function from the old object to the new."""
-    if content_type not in (MERGE, JSON, STRATEGIC):
-        raise unsupported_media_type(_accepted() if resource.custom else "415: Unsupported Media Type")
-    if content_type == STRATEGIC and resource.custom:
-        raise unsupported_media_type(_accepted())
     if content_type == JSON:
         return lambda old: json_patch(old, patch)
     if not isinstance(patch, dict):
         raise bad_request("error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}")
     return lambda old: (merge_patch if content_type == MERGE else strategic_patch)(old, patch)
-
-
-def _accepted() -> str:
-    kinds = f"{JSON}, {MERGE}, application/apply-patch+yaml"
-    return f"the body of the request was in an unknown format - accepted media types include: {kinds}"
 
 
 def merge_patch(old: Any, patch: Any) -> Any:

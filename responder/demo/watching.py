@@ -4,19 +4,18 @@ from collections.abc import Callable
 
 import msgspec
 
+from responder.demo.listing import metadata_of
 from responder.demo.objects import Objects
 from responder.demo.resources import Json
 from responder.demo.selectors import Selector
 from responder.demo.shelf import Change
 from responder.demo.status import ApiFault
 
-Shape = Callable[[Json], Json]
-
 
 class WatchOptions(msgspec.Struct, frozen=True):
     kind: str
     chosen: Selector
-    shape: Shape  # how an object is shown: whole, or its metadata only
+    metadata_only: bool
     since: int | None  # None: begin with what there is now
     bookmarks: bool
     eager_bookmarks: bool  # a bookmark after every change of anything, not only now and then
@@ -72,7 +71,7 @@ class Watch:
 
     def _initial(self) -> list[bytes]:
         items = self._objects.list(self.options.kind, version=self._position)
-        return [_line("ADDED", self.options.shape(item)) for item in items if self.options.chosen(item)]
+        return [self._line("ADDED", item) for item in items if self.options.chosen(item)]
 
     def _shown(self, change: Change) -> list[bytes]:
         """With a selector, an object that comes to match is ADDED, one that ceases to is DELETED."""
@@ -81,14 +80,17 @@ class Watch:
         if not is_in and not was_in:
             return []
         event_type = "MODIFIED" if is_in and was_in else "ADDED" if is_in else "DELETED"
-        return [_line(event_type, self.options.shape(change.object))]
+        return [self._line(event_type, change.object)]
 
     def _bookmark(self) -> bytes:
         self._bookmark_due, self._bookmarked = False, self._position
         resource = self._objects.resource(self.options.kind)
         meta = {"resourceVersion": str(self._position), "creationTimestamp": None}
         mark = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta}
-        return _line("BOOKMARK", self.options.shape(mark))
+        return self._line("BOOKMARK", mark)
+
+    def _line(self, event_type: str, item: Json) -> bytes:
+        return _line(event_type, metadata_of(item) if self.options.metadata_only else item)
 
 
 def _line(event_type: str, item: Json) -> bytes:
