@@ -14,7 +14,7 @@ from typing import Final
 
 from responder.cluster.client import Kubernetes
 from responder.cluster.errors import ApiError, Forbidden, NotFound
-from responder.core.evidence import GapReason
+from responder.core.evidence import GapReason, LogChunk, LogSummary
 from responder.core.logstream import LineCutter, LogMovedError, Position, told_by_container
 from responder.core.logtape import SLACK, LogTape
 
@@ -108,6 +108,12 @@ class Follow:
         self._moved = False
         self._complaint = ""
         self._pause = FIRST_PAUSE
+        self._recalled: tuple[LogChunk, LogSummary] | None = None
+
+    def recall(self, stored: LogChunk, summary: LogSummary) -> None:
+        """What an earlier life of ours read: the same log is read again, lines that are stored are not stored twice."""
+        self.tape.recall(stored)
+        self._recalled = stored, summary
 
     async def run(self) -> None:
         """Until the log is complete or nothing more can be had."""
@@ -213,11 +219,23 @@ class Follow:
         stamped = [line for line in lines if told_by_container(line)]
         if len(stamped) != len(lines):
             self._complaint = next(line for line in lines if not told_by_container(line)).decode("utf-8", "replace")
-        if self._position.last == b"" and stamped and self._foreign(stamped[0]):
-            raise LogMovedError
+        if self._position.last == b"" and stamped:
+            if self._foreign(stamped[0]):
+                raise LogMovedError
+            self._compare_recalled(stamped[0])
         fresh = self._position.fresh(stamped)
         if fresh and self.tape.add(fresh):
             self._on_lines(0, True)
+
+    def _compare_recalled(self, first: bytes) -> None:
+        if self._recalled is None:
+            return
+        (stored, summary), self._recalled = self._recalled, None
+        if stored.numbers[0] == 1 and first.startswith(stored.stamps[0].encode()):
+            return
+        self._moved = True
+        self._position.skip_to(stored.stamps[-1].encode())
+        self.tape.skip(summary)
 
     def _foreign(self, line: bytes) -> bool:
         """Written after this run had ended: the container was restarted already and its next run answers."""

@@ -77,6 +77,10 @@ class Position:
         self._moved = moved
         self._left = self._count if self._resumed and not moved else 0
 
+    def skip_to(self, stamp: bytes) -> None:
+        """An earlier life of ours read up to here, and the log has been rotated since."""
+        self.last, self._resumed, self._moved = stamp, True, True
+
     def fresh(self, lines: list[bytes]) -> list[bytes]:
         """Those of a stream's stamped lines that were not read yet, in order. Raises ``LogMovedError``."""
         if self._resumed and lines:

@@ -43,12 +43,8 @@ class LogTape:
         redact: Callable[[str], str],
         scan: Callable[[str], bool],
         room: Callable[[], int],
-        stored: LogChunk | None = None,
     ) -> None:
-        """``redact`` sees every line in order; ``room`` tells how many bytes this log may hold just now.
-
-        ``stored``: what an earlier life of ours kept of it. The log is read again from its first line.
-        """
+        """``redact`` sees every line in order; ``room`` tells how many bytes this log may hold just now."""
         self.key = key
         self.lines = 0
         self.bytes = 0
@@ -59,7 +55,8 @@ class LogTape:
         self._redact = redact
         self._scan = scan
         self._room = room
-        self._stored = frozenset(stored.numbers) if stored else frozenset()
+        self._stored: frozenset[int] = frozenset()
+        self._told = 0
         self._head_left = bounds.head
         self._matches_left = _MATCHES
         self._middle_left = bounds.tail // 2
@@ -170,11 +167,20 @@ class LogTape:
         self._tail = deque(sorted(self._tail, key=lambda held: held.number))
         self._evict()
 
-    def skip(self, lines: int) -> None:
+    def recall(self, stored: LogChunk) -> None:
+        """What an earlier life of ours kept; the log is read again from its first line, or goes on by ``skip``."""
+        self._stored = frozenset(stored.numbers)
+
+    def skip(self, summary: LogSummary) -> None:
         """Lines of an earlier life that cannot be read again: numbers go on after them."""
-        self.lines = lines
+        self.lines, self.bytes = summary.lines, summary.bytes
         self.kept = len(self._stored)
-        self.dropped = lines - self.kept
+        self.dropped = max(0, self.lines - self.kept)
+        self._head_left = 0
+
+    def newly_dropped(self) -> int:
+        told, self._told = self._told, self.dropped
+        return self.dropped - told
 
     def summary(self) -> LogSummary:
         """What the store has: lines that are still on their way to it are not dropped."""

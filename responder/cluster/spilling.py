@@ -1,0 +1,145 @@
+"""What was recorded goes to the store, then to whoever decides: they find the log that the value speaks of.
+
+While the store is away, values are passed on all the same; logs are held as long as there is room.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from responder.cluster.recording import Recording, without_counters
+from responder.core.argocd import AppKey, OperationRecord
+from responder.core.evidence import LogChunk
+from responder.core.hooks import HookRun
+from responder.core.logtape import LogTape
+from responder.metrics import Metrics
+from responder.ports import AppendLog, PutHookRun, Store, StoreError, Write
+
+logger = logging.getLogger(__name__)
+
+COMMIT_SECONDS: Final = 10.0
+LAST_SECONDS: Final = 5.0  # at shutdown
+BATCH_BYTES: Final = 4 << 20
+GATHER_SECONDS: Final = 0.01  # what comes at the same time is stored together
+PAUSE_SECONDS: Final = 1.0  # after the store refused
+
+
+class _Part:
+    """One recording's share of a commit."""
+
+    def __init__(self, recording: Recording, value: HookRun, chunks: list[tuple[LogTape, LogChunk]]) -> None:
+        self.recording = recording
+        self.value = value
+        self.chunks = chunks
+        self.size = sum(len(text) for _, chunk in chunks for text in chunk.texts)
+
+
+class Spill:
+    def __init__(
+        self,
+        store: Store,
+        publish: Callable[[HookRun, bool], None],
+        *,
+        app_of: Callable[[HookRun], AppKey | None],
+        operations_of: Callable[[HookRun], Sequence[OperationRecord]],
+        metrics: Metrics,
+    ) -> None:
+        self._store = store
+        self._publish = publish
+        self._app_of = app_of
+        self._operations_of = operations_of
+        self._metrics = metrics
+        self._due = asyncio.Event()
+
+    def due(self) -> None:
+        self._due.set()
+
+    async def run(self, recordings: Iterable[Recording]) -> None:
+        """``recordings`` is looked through each time something is due."""
+        while True:
+            await self._due.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self._due.clear()
+            if not await self.once(recordings):
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def last(self, recordings: Iterable[Recording]) -> None:
+        try:
+            async with asyncio.timeout(LAST_SECONDS):
+                await self.once(recordings)
+        except TimeoutError:
+            logger.warning("the store did not take the last of the recorded logs in time")
+
+    async def once(self, recordings: Iterable[Recording]) -> bool:
+        """False when the store refused something: it stays to be stored."""
+        well = True
+        for batch in _batches(self._parts(recordings)):
+            writes = [write for part in batch for write in self._writes(part)]
+            stored = await self._commit(writes)
+            well &= stored
+            for part in batch:
+                self._conclude(part, stored=stored)
+        return well
+
+    def _parts(self, recordings: Iterable[Recording]) -> Iterator[_Part]:
+        for recording in list(recordings):
+            chunks = []
+            for key, follow in recording.follows.items():
+                chunk = follow.tape.take(ended=key in recording.over)
+                if chunk is not None:
+                    chunks.append((follow.tape, chunk))
+                self._metrics.recorder_lines_dropped_total.inc(follow.tape.newly_dropped())
+            if chunks or recording.dirty:
+                recording.dirty = False
+                yield _Part(recording, recording.value(self._operations_of(recording.run)), chunks)
+
+    def _writes(self, part: _Part) -> Iterator[Write]:
+        for _, chunk in part.chunks:
+            yield AppendLog(chunk)
+        if part.value != part.recording.stored:
+            yield PutHookRun(self._app_of(part.value), part.value)
+
+    async def _commit(self, writes: Sequence[Write]) -> bool:
+        if not writes:
+            return True
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await self._store.commit(*writes)
+        except (StoreError, TimeoutError) as error:
+            logger.warning("recorded evidence could not be stored, it is held: %s", str(error) or type(error).__name__)
+            return False
+        return True
+
+    def _conclude(self, part: _Part, *, stored: bool) -> None:
+        recording = part.recording
+        for tape, _ in part.chunks:
+            if stored:
+                tape.stored()
+            else:
+                tape.give_back()
+        if stored:
+            recording.stored = part.value
+        else:
+            recording.dirty = True
+        before, recording.published = recording.published, part.value
+        known = {(gap.source, gap.reason) for gap in before.gaps} if before else set()
+        for gap in part.value.gaps:
+            if (gap.source, gap.reason) not in known:
+                self._metrics.evidence_gaps_total(gap.reason).inc()
+        if before != part.value:
+            woken = before is None or without_counters(before) != without_counters(part.value)
+            self._publish(part.value, woken)
+
+
+def _batches(parts: Iterator[_Part]) -> Iterator[list[_Part]]:
+    batch: list[_Part] = []
+    size = 0
+    for part in parts:
+        batch.append(part)
+        size += part.size
+        if size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
