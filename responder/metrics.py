@@ -43,7 +43,10 @@ RECONCILE_RESULTS = ("ok", "error", "store-error")
 SYNC_PHASES = ("PreSync", "Sync", "PostSync", "SyncFail", "PreDelete", "PostDelete", NONE)
 HOOK_RESULTS = ("succeeded", "failed", "terminated", "vanished")
 DELIVERY_RESULTS = ("sent", "retried", "failed", "superseded")
-WATCH_RESTARTS = ("expired", "ended", "silent", "throttled", "forbidden", "failed")
+WATCH_RESTARTS = (  # the words of cluster.reflector
+    *("expired", "throttled", "forbidden", "unauthorized", "absent"),
+    *("eof", "silence", "malformed", "unavailable", "unreachable"),
+)
 STUCK = (
     Category.IMAGE_PULL,
     Category.MISSING_REFERENCE,

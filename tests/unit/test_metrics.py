@@ -5,7 +5,9 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from responder.cluster.reflector import Trouble
 from responder.metrics import Metrics, content_type, show
+from responder.ports import Trigger
 
 # Written from the published contract: others build dashboards and rules on these names and labels.
 CONTRACT = {
@@ -93,6 +95,14 @@ def test_closed_label_sets_stand_at_zero_before_anything_happened(metrics: Metri
     assert value(metrics, "responder_actions_total", action="stop-retries", outcome="unknown") == 0
     assert value(metrics, "responder_hook_duration_seconds_count", result="failed") == 0
     assert value(metrics, "responder_gate_requests_total", result="pending") == 0
+
+
+def test_the_closed_sets_are_the_words_that_their_owners_use(metrics: Metrics) -> None:
+    for trouble in Trouble:
+        metrics.watch_restarts_total("jobs", trouble)
+    for trigger in Trigger:
+        metrics.reconciles_total(trigger, "ok")
+    assert '"other"' not in metrics.render().decode()
 
 
 def test_a_watch_that_never_spoke_has_no_stamp_instead_of_1970(metrics: Metrics) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
+from responder.core.argocd import AppKey
+from responder.core.notification import Notification, parse_notification
 from tests.unit.deploy.manifests import DEPLOY, KUSTOMIZE, Manifest, one
 
 FILE = DEPLOY / "argocd/argocd-notifications-cm.yaml"
@@ -135,6 +137,12 @@ def test_the_body_is_json_whatever_the_values_hold_and_says_only_what_is_needed(
             "status": {"operationState": {"phase": "Failed", "startedAt": "2026-11-21T03:02:11Z", "message": HOSTILE}},
         },
     }
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_our_own_intake_understands_it(data: dict[str, str], trigger: str) -> None:
+    said = parse_notification(render(template(data, trigger)["body"], APPLICATION).encode())
+    assert said == Notification(AppKey("argocd", "orders"), trigger)
 
 
 def test_no_value_enters_a_body_but_through_to_json(data: dict[str, str]) -> None:
