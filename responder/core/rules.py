@@ -52,7 +52,10 @@ class Condition(msgspec.Struct, frozen=True):
             return False
         if isinstance(seen, int):
             return any(compare(value, seen) for value in self.values) is not self.negated
-        return any(glob(value, seen) for value in self.values) is not self.negated
+        for value in self.values:  # no generator: a plan judges hundreds of these
+            if glob(value, seen):
+                return not self.negated
+        return self.negated
 
     def __str__(self) -> str:
         return f"{self.field} {'not ' if self.negated else ''}{' or '.join(self.values)}"
@@ -171,12 +174,15 @@ def is_glob(pattern: str) -> bool:
 
 
 def glob(pattern: str, text: str) -> bool:
-    return _compiled(pattern).match(text) is not None if is_glob(pattern) else pattern == text
+    if pattern == text:
+        return True
+    compiled = _compiled(pattern)
+    return compiled is not None and compiled.match(text) is not None
 
 
-@lru_cache(maxsize=4096)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(translate(pattern))
+@lru_cache(maxsize=8192)
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    return re.compile(translate(pattern)) if is_glob(pattern) else None
 
 
 COMPARISON = re.compile(r"(<=|>=|<|>|)\s*([0-9]{1,9})")
