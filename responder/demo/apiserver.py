@@ -65,7 +65,7 @@ class ApiServer:
             response = await answer if inspect.isawaitable(answer) else answer
             if response is not None:
                 return response
-        result = self.api.answer(request.method, request.path, request.query, request.headers, await request.read())
+        result = await reply_to(self.api, request)
         if isinstance(result, Reply):
             return web.Response(status=result.status, headers=result.headers, body=result.body)
         response = web.StreamResponse(headers={"Content-Type": stream_type(result)})
@@ -97,6 +97,10 @@ class ApiServer:
             if left <= 0:
                 watch.end()
             changed.set()
+
+
+async def reply_to(api: Api, request: web.Request) -> Reply | Watch | LogReader:
+    return api.answer(request.method, request.path, request.query, request.headers, await request.read())
 
 
 async def _pump(response: web.StreamResponse, stream: Watch | LogReader, changed: asyncio.Event) -> None:

@@ -90,9 +90,9 @@ def _logs(path: Path) -> Iterator[Happening]:
         for line in followed.text.splitlines(keepends=True):
             stamp, _, text = line.partition(" ")
             last = max(last, _instant(stamp))
-            yield Happening(last, Order.LINE, stamp=stamp, text=text.encode(), **whose)  # type: ignore[arg-type] # by name
+            yield Happening(last, Order.LINE, stamp=stamp, text=text.encode(), **whose)
         ended = max(last, _utc(followed.ended)) if followed.ended is not None else last
-        yield Happening(ended, Order.LOG_END, **whose)  # type: ignore[arg-type] # by name
+        yield Happening(ended, Order.LOG_END, **whose)
 
 
 def _webhooks(path: Path) -> Iterator[Happening]:
@@ -105,7 +105,7 @@ def _lines(path: Path, shape: type) -> Iterator[Any]:
     """An absent file is an empty one: a recording without hooks has no Pods."""
     if not path.is_file():
         return
-    decoder = msgspec.json.Decoder(shape)
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(shape)
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if not line.strip():
             continue
