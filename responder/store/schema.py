@@ -1,10 +1,12 @@
 """The tables, and how an older file becomes a newer one.
 
 A migration only adds (tables, columns with a default, indexes), so that the version before can go on with the file
-after a roll-back; ``readable_from`` is that promise, kept in the file.
+after a roll-back; ``readable_from`` is that promise, kept in the file. For the same reason every INSERT names its
+columns.
 """
 
 import sqlite3
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,17 +73,13 @@ MIGRATIONS: tuple[Migration, ...] = (FIRST,)
 
 def connect(path: Path, *, busy: float, write: bool) -> sqlite3.Connection:
     """``busy``: seconds to wait for another program's lock. Nothing is created: ``create`` does that."""
-    connection = sqlite3.connect(
+    return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}",
         uri=True,
         timeout=busy,
         isolation_level=None,
         check_same_thread=False,
     )
-    if write:
-        connection.execute("PRAGMA synchronous=FULL")  # what is acknowledged survives a power cut
-        connection.execute("PRAGMA journal_size_limit=67108864")
-    return connection
 
 
 def create(path: Path) -> None:
@@ -93,12 +91,17 @@ def create(path: Path) -> None:
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Brings the file to the newest version, each step whole or not at all; refuses what is not ours."""
+    """Makes this connection the writer's: brings the file to the newest version, each step whole or not at all.
+
+    Refuses what is not ours.
+    """
     try:
         version = _version(connection, path, len(migrations))
         if version == 0:
             connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # must come before the first table
         connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # what is acknowledged survives a power cut
+        connection.execute("PRAGMA journal_size_limit=67108864")
         for number, step in enumerate(migrations[version:], start=version + 1):
             _step(connection, number, step)
     except sqlite3.Error as error:
@@ -122,7 +125,7 @@ def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
 
 def _readable_from(connection: sqlite3.Connection) -> int:
     row = connection.execute("SELECT value FROM settings WHERE name = 'schema_readable_from'").fetchone()
-    return int(row[0])
+    return int(row[0]) if row else sys.maxsize
 
 
 def _step(connection: sqlite3.Connection, number: int, step: Migration) -> None:
@@ -131,7 +134,9 @@ def _step(connection: sqlite3.Connection, number: int, step: Migration) -> None:
         for statement in step.statements:
             connection.execute(statement)
         connection.execute(
-            "INSERT OR REPLACE INTO settings VALUES ('schema_readable_from', ?)", (str(step.readable_from),)
+            """INSERT INTO settings (name, value) VALUES ('schema_readable_from', ?)
+            ON CONFLICT (name) DO UPDATE SET value = excluded.value""",
+            (str(step.readable_from),),
         )
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={number}")

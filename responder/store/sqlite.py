@@ -160,7 +160,7 @@ def _prepared(path: Path, now: datetime, limits: Limits) -> sqlite3.Connection:
     connection = connect(path, busy=limits.busy, write=True)
     try:
         migrate(connection, path)
-        if not reads.settings(connection).get("installed_at"):
+        if "installed_at" not in reads.settings(connection):
             put_setting(connection, "installed_at", now.isoformat())
     except BaseException:
         connection.close()

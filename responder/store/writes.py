@@ -2,6 +2,7 @@
 
 import sqlite3
 from datetime import datetime
+from functools import cache
 
 from responder.core.actions import ActionRecord, OutcomeResult
 from responder.core.alert import Delivery
@@ -74,19 +75,28 @@ def drop_wakeup(db: sqlite3.Connection, wakeup: Wakeup) -> None:
 
 
 def put_operation(db: sqlite3.Connection, operation: OperationRecord) -> None:
-    db.execute(
-        "INSERT INTO operations VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
-        (operation.app_uid, micros(operation.started_at), pack(operation)),
+    upsert(
+        db,
+        "operations",
+        "app_uid, started_at",
+        app_uid=operation.app_uid,
+        started_at=micros(operation.started_at),
+        body=pack(operation),
     )
 
 
 def put_hook_run(db: sqlite3.Connection, app: AppKey | None, run: HookRun, now: datetime) -> None:
-    namespace, name = (app.namespace, app.name) if app else (None, None)
-    db.execute(
-        """INSERT INTO hook_runs VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-            app_namespace = excluded.app_namespace, app_name = excluded.app_name, created_at = excluded.created_at,
-            stored_at = excluded.stored_at, body = excluded.body""",
-        (run.cluster, run.uid, namespace, name, micros(run.created_at), micros(now), pack(run)),
+    upsert(
+        db,
+        "hook_runs",
+        "cluster, uid",
+        cluster=run.cluster,
+        uid=run.uid,
+        app_namespace=app and app.namespace,
+        app_name=app and app.name,
+        created_at=micros(run.created_at),
+        stored_at=micros(now),
+        body=pack(run),
     )
 
 
@@ -94,71 +104,72 @@ def append_log(db: sqlite3.Connection, chunk: LogChunk, now: datetime) -> None:
     """A chunk again, or cut differently, doubles no line and loses none: they are merged by number."""
     if not chunk.numbers:
         return
-    place = (chunk.key, chunk.numbers[0], chunk.numbers[-1])
-    before = Select("logs", "first").where("key = ? AND first = ? AND last = ?", *place).first(db, LogChunk)
-    whole = merged(chunk.key, (before, chunk)) if before else chunk
+    key, first, last = chunk.key, chunk.numbers[0], chunk.numbers[-1]
+    place = Select("logs", "first").where("key = ? AND first = ? AND last = ?", key, first, last)
+    before = place.first(db, LogChunk)
+    whole = merged(key, (before, chunk)) if before else chunk
     if whole != before:
-        db.execute(
-            "INSERT OR REPLACE INTO logs VALUES (?, ?, ?, ?, ?)", (*place, micros(now), pack(whole, always=True))
-        )
+        body = pack(whole, always=True)
+        upsert(db, "logs", "key, first, last", key=key, first=first, last=last, stored_at=micros(now), body=body)
 
 
 def put_incident(db: sqlite3.Connection, incident: Incident) -> None:
-    """Never OR REPLACE: it would delete the Application's other open incident instead of refusing this one."""
     single = incident.state.open and not incident.children
-    db.execute(
-        """INSERT INTO incidents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
-            state = excluded.state, open_of = excluded.open_of, app_uid = excluded.app_uid,
-            namespace = excluded.namespace, name = excluded.name, project = excluded.project,
-            category = excluded.category, correlation = excluded.correlation, opened_at = excluded.opened_at,
-            updated_at = excluded.updated_at, body = excluded.body""",
-        (
-            incident.id,
-            incident.state,
-            (incident.app_uid or None) if single else None,
-            incident.app_uid,
-            incident.app.namespace,
-            incident.app.name,
-            incident.project,
-            incident.diagnosis.category if incident.diagnosis else "",
-            incident.correlation,
-            micros(incident.opened_at),
-            micros(incident.updated_at),
-            pack(incident),
-        ),
+    upsert(
+        db,
+        "incidents",
+        "id",
+        id=incident.id,
+        state=incident.state,
+        open_of=(incident.app_uid or None) if single else None,
+        app_uid=incident.app_uid,
+        namespace=incident.app.namespace,
+        name=incident.app.name,
+        project=incident.project,
+        category=incident.diagnosis.category if incident.diagnosis else "",
+        correlation=incident.correlation,
+        opened_at=micros(incident.opened_at),
+        updated_at=micros(incident.updated_at),
+        body=pack(incident),
     )
 
 
 def put_action(db: sqlite3.Connection, action: ActionRecord) -> None:
-    db.execute(
-        """INSERT INTO actions VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET app_uid = excluded.app_uid,
-            begun_at = excluded.begun_at, open = excluded.open, body = excluded.body""",
-        (action.id, action.app_uid, micros(action.begun_at), action.outcome.result in OPEN_OUTCOMES, pack(action)),
+    upsert(
+        db,
+        "actions",
+        "id",
+        id=action.id,
+        app_uid=action.app_uid,
+        begun_at=micros(action.begun_at),
+        open=action.outcome.result in OPEN_OUTCOMES,
+        body=pack(action),
     )
 
 
 def put_block(db: sqlite3.Connection, block: Block) -> None:
-    ended_at = micros(block.ended_at) if block.ended_at else None
-    db.execute(
-        """INSERT INTO blocks VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET created_at = excluded.created_at,
-            ended_at = excluded.ended_at, body = excluded.body""",
-        (block.id, micros(block.created_at), ended_at, pack(block)),
+    upsert(
+        db,
+        "blocks",
+        "id",
+        id=block.id,
+        created_at=micros(block.created_at),
+        ended_at=micros(block.ended_at) if block.ended_at else None,
+        body=pack(block),
     )
 
 
 def put_delivery(db: sqlite3.Connection, delivery: Delivery) -> None:
-    db.execute(
-        """INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-            incident_id = excluded.incident_id, state = excluded.state, created_at = excluded.created_at,
-            not_before = excluded.not_before, body = excluded.body""",
-        (
-            delivery.id,
-            delivery.alert.incident_id,
-            delivery.state,
-            micros(delivery.created_at),
-            micros(delivery.not_before),
-            pack(delivery),
-        ),
+    upsert(
+        db,
+        "deliveries",
+        "id",
+        id=delivery.id,
+        incident_id=delivery.alert.incident_id,
+        state=delivery.state,
+        created_at=micros(delivery.created_at),
+        not_before=micros(delivery.not_before),
+        body=pack(delivery),
     )
 
 
@@ -169,4 +180,16 @@ def append_audit(db: sqlite3.Connection, entry: AuditEntry) -> None:
 
 
 def put_setting(db: sqlite3.Connection, name: str, value: str) -> None:
-    db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+    upsert(db, "settings", "name", name=name, value=value)
+
+
+def upsert(db: sqlite3.Connection, table: str, key: str, /, **row: object) -> None:
+    """Never OR REPLACE: that would delete the Application's other open incident instead of refusing this one."""
+    db.execute(_upsert(table, key, tuple(row)), row)
+
+
+@cache
+def _upsert(table: str, key: str, columns: tuple[str, ...]) -> str:
+    names, values = ", ".join(columns), ", ".join(f":{c}" for c in columns)
+    changes = ", ".join(f"{c} = excluded.{c}" for c in columns)
+    return f"INSERT INTO {table} ({names}) VALUES ({values}) ON CONFLICT ({key}) DO UPDATE SET {changes}"  # noqa: S608  # our own words; every value is bound
