@@ -1,0 +1,137 @@
+"""Watches Argo CD's own objects, Applications and AppProjects, into the cache."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from responder.cluster.cache import ClusterCache
+from responder.cluster.client import Kubernetes
+from responder.cluster.reflector import PACE, Change, Pace, Reflector, Trouble, WatchEvent
+from responder.cluster.wire import decoders
+from responder.core.appwire import NotAnApplicationError, decode_application
+from responder.core.argocd import AppKey, Application
+from responder.core.projects import Project, ProjectWire, project
+from responder.metrics import Metrics
+from responder.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+API = "/apis/argoproj.io/v1alpha1"
+EVERYWHERE = "*"
+
+
+class _Meta(msgspec.Struct, rename="camel"):
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+
+
+class _Object(msgspec.Struct):
+    metadata: _Meta
+
+
+class SeenApplication(msgspec.Struct, frozen=True):
+    key: AppKey
+    uid: str
+    resource_version: str
+    app: Application | None  # None: one that we cannot read
+
+
+_object = msgspec.json.Decoder(_Object)
+
+
+class ArgoWatch:
+    """``application_namespaces`` beside Argo CD's own; ``*`` is every namespace."""
+
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        cache: ClusterCache,
+        *,
+        control_plane: str,
+        application_namespaces: Sequence[str],
+        redact: Callable[[str], str],
+        clock: Clock,
+        metrics: Metrics,
+        pace: Pace = PACE,
+    ) -> None:
+        self._cache = cache
+        self._redact = redact
+        self._metrics = metrics
+        self._common: dict[str, Any] = {"kubernetes": kubernetes, "clock": clock, "pace": pace}
+        namespaces = dict.fromkeys((control_plane, *application_namespaces))
+        places = ("",) if EVERYWHERE in namespaces else tuple(namespaces)
+        self.reflectors: Sequence[Reflector[Any]] = (
+            *(self._applications(place) for place in places),
+            self._projects(control_plane),
+        )
+        cache.rely_on(*self.reflectors)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for reflector in self.reflectors:
+                group.create_task(reflector.run(), name=f"watch {reflector.resource}")
+
+    def _applications(self, namespace: str) -> Reflector[SeenApplication]:
+        decode_list, decode_event = decoders(msgspec.Raw, self._seen)
+        return Reflector(
+            resource="applications",
+            path=_path(namespace, "applications"),
+            decode_list=decode_list,
+            decode_event=decode_event,
+            key=lambda seen: str(seen.key),
+            version=lambda seen: (seen.uid, seen.resource_version),
+            on_event=self._on_application,
+            on_trouble=lambda trouble: self._troubled("applications", trouble),
+            **self._common,
+        )
+
+    def _seen(self, raw: msgspec.Raw) -> SeenApplication:
+        meta = _object.decode(raw).metadata
+        key = AppKey(meta.namespace, meta.name)
+        try:
+            app: Application | None = decode_application(raw, self._redact)
+        except NotAnApplicationError as error:
+            logger.warning("Application %s cannot be read and is not watched: %s", key, error)
+            app = None
+        return SeenApplication(key, meta.uid, meta.resource_version, app)
+
+    async def _on_application(self, event: WatchEvent[SeenApplication]) -> None:
+        if event.change is Change.RELISTED:
+            return
+        if event.change is Change.DELETED:
+            self._cache.drop_application(AppKey(*event.key.split("/", 1)))
+        elif event.object is not None and event.object.app is not None:
+            await self._cache.put_application(event.object.app)
+
+    def _projects(self, namespace: str) -> Reflector[Project]:
+        decode_list, decode_event = decoders(ProjectWire, project)
+        return Reflector(
+            resource="appprojects",
+            path=_path(namespace, "appprojects"),
+            decode_list=decode_list,
+            decode_event=decode_event,
+            key=lambda held: held.name,
+            version=lambda held: (held.uid, held.resource_version),
+            on_event=self._on_project,
+            on_trouble=lambda trouble: self._troubled("appprojects", trouble),
+            **self._common,
+        )
+
+    def _on_project(self, event: WatchEvent[Project]) -> None:
+        if event.change is Change.DELETED:
+            self._cache.drop_project(event.key)
+        elif event.object is not None:
+            self._cache.put_project(event.object)
+
+    def _troubled(self, resource: str, trouble: Trouble) -> None:
+        self._metrics.watch_restarts_total(resource, trouble).inc()
+
+
+def _path(namespace: str, plural: str) -> str:
+    return f"{API}/namespaces/{quote(namespace, safe='')}/{plural}" if namespace else f"{API}/{plural}"
