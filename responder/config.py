@@ -78,7 +78,12 @@ class ClusterConfig(_Model):
 
 
 class StoreConfig(_Model):
-    url: str = "sqlite:///var/lib/responder/responder.db"
+    url: str = Field(default="sqlite:///var/lib/responder/responder.db", pattern=r"^sqlite://.+")
+
+    @property
+    def path(self) -> Path:
+        """``sqlite:///var/lib/x.db`` is the absolute path, ``sqlite://x.db`` one beside us."""
+        return Path(self.url.removeprefix("sqlite://"))
 
 
 class Webhook(_Model):

@@ -31,3 +31,8 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
+
+
+def snippet(name: str) -> str:
+    """What to paste into a neighbour, as ``deploy/`` ships it."""
+    return (files("responder") / "snippets" / f"{name}.yaml").read_text(encoding="utf-8")

@@ -104,8 +104,8 @@ class _File(Model):
     rules: tuple[_Rule, ...] = Field(max_length=1000)
 
 
-def parse_rules(text: str, file: str, receivers: frozenset[str]) -> Rulebook:
-    """Raises `RulesError` with everything that is wrong; nothing else, whatever the text is."""
+def parse_rules(text: str, file: str, receivers: frozenset[str] | None) -> Rulebook:
+    """Raises `RulesError` with everything that is wrong; nothing else. Without `receivers` any name may be one."""
     try:
         document = Document(text, file)
         reading = _Reading(document, document.read(_File), receivers)
@@ -118,7 +118,7 @@ def parse_rules(text: str, file: str, receivers: frozenset[str]) -> Rulebook:
 
 
 class _Reading:
-    def __init__(self, document: Document, written: _File, receivers: frozenset[str]) -> None:
+    def __init__(self, document: Document, written: _File, receivers: frozenset[str] | None) -> None:
         self._document = document
         self._written = written
         self._receivers = receivers
@@ -157,7 +157,7 @@ class _Reading:
 
     def _receiver(self, do: _Do, path: Path) -> None:
         name = do.alert.receiver if do.alert else None
-        if name and name not in self._receivers:
+        if name and self._receivers is not None and name not in self._receivers:
             known = suggest(name, self._receivers) or ", none is configured"
             self._fault(path, f"receiver {name!r} is not configured{known}")
 

@@ -1,0 +1,62 @@
+"""``responder check``: every error of a configuration, rules or signature file, with file, line and column."""
+
+from pathlib import Path
+
+import yaml
+
+from responder.config import ConfigError, parse_settings
+from responder.core.rulesfile import RulesError, parse_rules
+from responder.core.signatures import SignatureError, parse_signatures
+
+
+def problems_of(path: Path) -> list[str]:
+    """Which kind of file it is, is told by its own keys."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        keys = _keys(text)
+    except OSError as error:
+        return [f"{path}: cannot be read: {error.strerror}"]
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return [f"{path}: is no YAML: {error}"]
+    try:
+        if "signatures" in keys and not keys & {"listen", "argocd", "store"}:
+            parse_signatures({str(path): text.encode()})
+        elif "rules" in keys and "version" in keys:
+            parse_rules(text, str(path), receivers=None)
+        else:
+            return _settings_problems(text, path)
+    except SignatureError as error:
+        return [str(error)]
+    except RulesError as error:
+        return list(error.problems)
+    return []
+
+
+def _keys(text: str) -> set[str]:
+    data = yaml.safe_load(text)
+    return set(data) if isinstance(data, dict) else set()
+
+
+def _settings_problems(text: str, path: Path) -> list[str]:
+    """The configuration, and the rules and signatures that it names."""
+    try:
+        settings = parse_settings(text, str(path))
+    except ConfigError as error:
+        return error.problems
+    found = []
+    if settings.rules is not None:
+        rules = path.parent / settings.rules
+        found += _rules_problems(rules, frozenset(r.name for r in settings.receivers))
+    for extra in settings.signatures:
+        found += problems_of(path.parent / extra)
+    return found
+
+
+def _rules_problems(path: Path, receivers: frozenset[str]) -> list[str]:
+    try:
+        parse_rules(path.read_text(encoding="utf-8"), str(path), receivers=receivers)
+    except OSError as error:
+        return [f"{path}: cannot be read: {error.strerror}"]
+    except RulesError as error:
+        return list(error.problems)
+    return []

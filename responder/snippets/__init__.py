@@ -1,0 +1,1 @@
+"""What `responder snippets` prints: the same files as in deploy/, held equal by a test."""
