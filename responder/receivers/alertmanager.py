@@ -8,6 +8,7 @@ lowering it would tell whoever holds the pager that an open incident was resolve
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +28,7 @@ IDENTITY = (
 )  # fmt: skip
 ALIVE = 5  # endsAt is set this many repeats ahead: a few lost sends do not end an alert
 DETAILS = 4096  # characters of log in an annotation: some receivers behind Alertmanager refuse more
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 
 Labels = dict[str, str]
@@ -93,7 +95,7 @@ class Alertmanager:
             "state": alert.state,
             "details": "\n".join(alert.details)[:DETAILS],
             "children": ", ".join(alert.children),
-            **{name: value for name, value in alert.labels.items() if name not in labels},
+            **{name: value for name, value in alert.labels.items() if name not in labels and _NAME.fullmatch(name)},
         }
         entry: dict[str, object] = {
             "labels": labels,
@@ -101,7 +103,8 @@ class Alertmanager:
             "startsAt": alert.starts_at,
             "endsAt": ends_at,
         }
-        return entry | ({"generatorURL": alert.incident_url} if alert.incident_url else {})
+        linked = alert.incident_url.startswith(("http://", "https://"))  # it refuses the whole alert otherwise
+        return entry | ({"generatorURL": alert.incident_url} if linked else {})
 
 
 def _all_failed(errors: Sequence[ReceiverError]) -> ReceiverError:

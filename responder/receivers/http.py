@@ -3,6 +3,7 @@
 No URL, token or secret is ever part of a message: an address may itself be the secret (Slack).
 """
 
+import os
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -98,8 +99,8 @@ def _unreachable(error: Exception) -> str:
         return f"TLS: {_tls(error)}"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its host name does not resolve"
-    if isinstance(error, OSError) and error.strerror:
-        return f"cannot connect: {error.strerror}"
+    if isinstance(error, OSError) and error.errno:
+        return f"cannot connect: {os.strerror(error.errno)}"
     return f"connection lost: {type(error).__name__}"
 
 
