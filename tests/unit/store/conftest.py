@@ -1,8 +1,10 @@
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from responder.store.schema import connect, create, migrate
 from responder.store.sqlite import SqliteStore
 from responder.store.writer import Limits
 from tests.contract.store.examples import StandingClock
@@ -25,3 +27,14 @@ def garbage(tmp_path: Path) -> Path:
     file = tmp_path / "garbage"
     file.write_bytes(b"garbage " * 1000)
     return file
+
+
+@pytest.fixture
+def damaged(path: Path) -> Path:
+    """Sound in its first page only."""
+    create(path)
+    with closing(connect(path, busy=1, write=True)) as connection:
+        migrate(connection, path)
+    sound = path.read_bytes()
+    path.write_bytes(sound[:4096] + b"\xff" * (len(sound) - 4096))
+    return path

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from tests.bench.store import killed_round
 
-ROUNDS = 4
+ROUNDS = 8
 
 
 async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:

@@ -43,6 +43,11 @@ async def test_a_store_that_could_not_be_opened_is_not_held(garbage: Path) -> No
             await SqliteStore.open(garbage, clock=StandingClock())
 
 
+async def test_a_damaged_file_is_said_with_the_remedy(damaged: Path) -> None:
+    with pytest.raises(StoreError, match=r"it is damaged: stop the responder and bring a backup back"):
+        await SqliteStore.open(damaged, clock=StandingClock())
+
+
 async def test_nobody_else_may_read_it(store: SqliteStore, path: Path) -> None:
     await store.wakeups()
     modes = {p.name: p.stat().st_mode & 0o777 for p in path.parent.iterdir()}

@@ -24,7 +24,7 @@ class Gate:
         self._loop = asyncio.get_running_loop()
         self._go_on = threading.Event()
 
-    def hold(self, _db: sqlite3.Connection) -> None:
+    def hold(self, _db: sqlite3.Connection | None = None) -> None:
         self._loop.call_soon_threadsafe(self.entered.set)
         assert self._go_on.wait(30)
 
@@ -98,6 +98,7 @@ async def test_a_caller_waits_no_longer_than_its_deadline(path: Path) -> None:
             await store.commit(PutSetting("never", "begun"))
         gate.open()
         await patient(store, PutSetting("after", "it"))
+    async with await SqliteStore.open(path, clock=StandingClock()) as store:
         settings = await store.settings()
     assert settings["after"] == "it"
     assert "never" not in settings, "it had not begun when its caller gave up"
@@ -162,6 +163,18 @@ async def test_waiting_commits_share_one_transaction(store: SqliteStore) -> None
         gate.open()
     assert len([s for s in statements if s.startswith("INSERT")]) == 20
     assert statements.count("COMMIT") == 2, "the held one's, and one for the twenty"
+
+
+async def test_nobody_is_told_before_the_commit_is_through(store: SqliteStore) -> None:
+    gate = Gate()
+    store._writer._connection.set_trace_callback(lambda statement: gate.hold() if statement == "COMMIT" else None)
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(store.commit(PutSetting("a", "1")))
+        await gate.entered.wait()
+        assert "a" not in await store.settings()
+        assert not waiting.done()
+        gate.open()
+    assert (await store.settings())["a"] == "1"
 
 
 async def test_closing_finishes_what_was_asked_for_and_refuses_the_rest(path: Path) -> None:
