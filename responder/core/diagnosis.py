@@ -78,7 +78,7 @@ def _tool(log: Findings, run: Run, signatures: Signatures) -> Tool | None:
     votes: dict[str, int] = {}
     for finding in log.found:
         name = finding.signature.tool
-        if name:
+        if name and finding.signature.exit_code in (None, run.exit_code):
             votes[name] = max(votes.get(name, 0), finding.signature.weight)
     if votes:
         return signatures.tools[max(votes, key=lambda name: (votes[name], name))]

@@ -100,7 +100,8 @@ def _marked(run: _Run) -> Left | None:
     tool = run.tool
     if tool is None:
         return None
-    if run.torn and tool.lock is Lock.TABLE and (run.begun or run.cause.category is Category.KILLED):
+    outlives = tool.lock is Lock.TABLE and run.scope is not Scope.RUN  # else it is taken in the same transaction
+    if run.torn and outlives and (run.begun or run.cause.category is Category.KILLED):
         reason = f"{tool.name} keeps its lock in a table, and had no chance to give it back"
         return Left(StateLeft.LOCKED, reason)
     marks = "*" in tool.marks_failed or (family(run.database) or "") in tool.marks_failed
@@ -131,6 +132,8 @@ def _by_scope(run: _Run) -> Left | None:
         return (
             Left(StateLeft.PARTIAL, "the log shows migrations that were applied in this run") if run.finished else None
         )
+    if run.cause.connecting and not run.finished:
+        return Left(StateLeft.UNKNOWN, "a new connection failed after migrations had begun; what became of them is not shown")
     if run.scope is Scope.RUN:
         single = len(run.started) <= 1 and not run.finished
         return Left(
@@ -148,7 +151,16 @@ def _by_scope(run: _Run) -> Left | None:
 
 def _covered(run: _Run) -> bool:
     """Tools let a migration opt out of its transaction, and few say so when it fails. A name may warn of it."""
+    if run.tool is not None and run.tool.silent_end and not _own_words(run):
+        return False
     return _rolled_back(run) or not _OUTSIDE.search(run.migration or "")
+
+
+def _own_words(run: _Run) -> bool:
+    """Did the tool itself speak after it had begun? Another program may have failed after it was done."""
+    begun = max((f.order for f in run.log.saying(Says.STARTED)), default=-(1 << 62))
+    own = (f.order for f in run.log.saying(Says.TOOL) if run.tool is not None and f.signature.tool == run.tool.name)
+    return any(order > begun for order in own)
 
 
 def _by_statement(run: _Run, tool: Tool) -> Left:

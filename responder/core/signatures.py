@@ -37,7 +37,7 @@ class Says(StrEnum):
 
 
 class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One pattern. `weight` decides between causes: 40 a tool's own words, 30 a database's, 20 a runtime's, 5 an echo."""
+    """One pattern. `weight` decides between causes: 40 the tool's own words, 30 a database's, 20 a runtime's, 5 an echo."""
 
     id: str
     pattern: str
@@ -52,6 +52,7 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passes: bool | None = None  # does it pass by itself? None: as the category has it
     connecting: bool | None = None  # did it fail before anything was started? None: as the category has it
     weight: int = _WEIGHT
+    exit_code: int | None = None  # it counts only in a run that ended so
     advice: str = ""
 
 

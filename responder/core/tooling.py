@@ -36,6 +36,7 @@ class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     scope: dict[str, Scope] = {}  # by family of databases; what is not listed is `statement`
     shows: Shows = Shows.NOTHING
+    silent_end: bool = False  # prints nothing when migrations are done: only its own words can show that they failed
     steps: bool = False  # prints every statement that is done
     marks_failed: tuple[str, ...] = ()  # families on which a failed migration leaves a marker that refuses the next run
     lock: Lock = Lock.NONE
