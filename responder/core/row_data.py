@@ -9,18 +9,18 @@ from responder.core.statements import members
 _ECHO = latin1(r"""(?i)\s*(?:\[failed sql|\[sql|\(sql:|\(connection:|\\n|\[parameters)|\.\\*["'](?:\s*[,}\])]|$)""")
 
 
-def _before_echo(value: bytes, seal: Seal) -> bytes:
-    echo = _ECHO.search(value)
-    if not echo:
-        return seal(value)
-    row = value[: echo.start()].rstrip(b").")
-    return seal(row) + value[len(row) :]
+def _row(rest: bytes, seal: Seal) -> bytes:
+    """The row in what follows its opening parenthesis: up to the last one that closes, or all of a line cut short."""
+    echo = _ECHO.search(rest)
+    closing = rest.rfind(b")", 0, echo.start() if echo else len(rest))
+    end = closing if closing >= 0 else len(rest)
+    return seal(rest[:end]) + rest[end:]
 
 
 _KEY_SUFFIX = (
     r"(?: already exists| is duplicated| is not present| is still referenced| conflicts with| violates| does not exist)"
 )
-_KEY = captured(rf"\)\s?=\s?\((?:(.*?)\){_KEY_SUFFIX}|(.*)\)|(.*))", _before_echo)
+_KEY = captured(rf"\)\s?=\s?\((?:(.*?)\){_KEY_SUFFIX}|(.*))", bare=_row)
 
 # Columns of migration tables: their rows name migrations, which stay readable.
 _MIGRATION = latin1(r"\((?:version|version_num|version_id|migration|migration_name|installed_rank)\)=\([\w.-]{1,120}\)")
@@ -77,8 +77,8 @@ RULES: Final = (
         rb"failing row contains|zeile enth|ligne en|fila que falla",
         captured(
             r"(?i)(?:(?:^|[^e] |\s\s|[\"'])failing row contains|zeile enth\S+|ligne en \S+ contient"
-            r"|fila que falla contiene) \((?:(.*)\)|(.*))",
-            _before_echo,
+            r"|fila que falla contiene) \((.*)",
+            _row,
         ),
     ),
     Rule(rb"duplicate entry", captured(r"(?i)duplicate entry \\*'(.*?)(?:\\*' for key|\\*'?\s*$)")),
@@ -104,7 +104,7 @@ RULES: Final = (
     Rule(  # people's addresses, wherever they stand; user@host of a URL and of Git is none
         rb"\w@[a-z0-9-]+\.[a-z]",
         captured(
-            r"(?:^|[^\w.+/@%\x80-\xff-])([\w.+\x80-\xff-]+@[A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)*\.[A-Za-z][\w\x80-\xff]+)",
+            r"(?:^|[^\w.+/@%\x80-\xff-])([\w.+\x80-\xff-]+@[A-Za-z][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)*\.[A-Za-z][\w\x80-\xff]+(?:[.+-]+[\w\x80-\xff]+)*)",
             lambda address, seal: address if address.startswith(b"git@") else seal(address),
         ),
     ),

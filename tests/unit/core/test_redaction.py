@@ -81,6 +81,8 @@ ROW_DATA = [
     "DETAIL:  Schlüssel »(email)=(§ana§)« existiert bereits.",
     "  Detail: Key (email)=(§ana§) is duplicated. [Failed SQL: (0) CREATE UNIQUE INDEX uq ON customers (email)]",
     "DETAIL:  Failing row contains (§1, ana, null, a (b)§).",
+    "DETAIL:  Failing row contains (§1, ana, cut sho§",
+    '{"detail":"Failing row contains (§1, ana§).","table":"x (y)"}',
     "DETAIL:  Partition key of the failing row contains (region) = (§eu§).",
     'invalid input syntax for type integer: "§SUMMER§"',
     'psql:migrations/003.sql:1: ERROR:  invalid input value for enum mood: "§sad§"',
@@ -324,6 +326,15 @@ def test_any_text_is_redacted_without_an_error_and_only_once(text: str) -> None:
 @given(st.lists(_HOSTILE, max_size=8).map("\n".join))
 def test_any_lines_stay_as_many_lines(text: str) -> None:
     assert redactor.text(text).count("\n") == text.count("\n")
+
+
+def test_the_gate_sees_the_end_of_a_very_long_line() -> None:
+    noise = " ".join(_PIECES * 200)
+
+    redacted = redactor.line(f"{noise} and then AKIAIOSFODNN7EXAMPLE")
+
+    assert len(noise) > 200_000
+    assert "AKIAIOSFODNN7EXAMPLE" not in redacted
 
 
 @pytest.mark.parametrize("module", [credentials, redaction, rewriting, row_data, statements])
