@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from responder.core.rewriting import Rewrite, Rule, Seal, captured, latin1
+from responder.core.rewriting import Rule, Seal, captured, latin1
 
 # -- values ------------------------------------------------------------------------------------------------
 
@@ -178,5 +178,3 @@ _OTHERS: Final = (
 )
 
 RULES: Final = (*_RULES_OF_URLS, *_RULES_OF_PAIRS, *_OTHERS)
-
-__all__ = ["RULES", "Rewrite"]
