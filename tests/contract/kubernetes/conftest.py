@@ -1,0 +1,69 @@
+"""The cases run on the in-memory API server, or on a real one when RESPONDER_TEST_KUBERNETES_URL names it.
+
+A real one needs the Application CRD of Argo CD, the garbage collector, and a node that starts Pods;
+RESPONDER_TEST_KUBERNETES_TOKEN is an administrator's token, RESPONDER_TEST_KUBERNETES_CA its CA file.
+"""
+
+import asyncio
+import os
+import ssl
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import pytest
+
+from responder.demo.api import Api
+from responder.demo.apiserver import ApiServer
+from responder.demo.objects import Objects
+from tests.contract.kubernetes.cluster import Cluster
+from tests.contract.kubernetes.pods import Pods, PodsInMemory, PodsOnNodes
+
+URL = os.environ.get("RESPONDER_TEST_KUBERNETES_URL", "")
+TOKEN = os.environ.get("RESPONDER_TEST_KUBERNETES_TOKEN", "in-memory")
+CA = os.environ.get("RESPONDER_TEST_KUBERNETES_CA")
+
+
+class FastClock:
+    """Ten seconds in one, so that what ends by time ends soon."""
+
+    def __init__(self) -> None:
+        self._start, self._zero = datetime.now(UTC), self.monotonic()
+
+    def now(self) -> datetime:
+        return self._start + timedelta(seconds=self.monotonic() - self._zero)
+
+    def monotonic(self) -> float:
+        return 10 * time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 10)
+
+
+@pytest.fixture
+def objects() -> Objects:
+    return Objects(FastClock())
+
+
+@pytest.fixture
+async def cluster(objects: Objects) -> AsyncIterator[Cluster]:
+    namespace = f"contract-{uuid.uuid4().hex[:8]}"
+    async with AsyncExitStack() as stack:
+        url = URL
+        if not url:
+            url = (await stack.enter_async_context(ApiServer(Api(objects, tokens={TOKEN: "admin"})))).url
+        tls = ssl.create_default_context(cafile=CA)
+        connector = aiohttp.TCPConnector(ssl=tls if CA else True)
+        session = aiohttp.ClientSession(url, connector=connector)
+        cluster = Cluster(await stack.enter_async_context(session), namespace, TOKEN)
+        await cluster.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+        yield cluster
+        await cluster.call("DELETE", f"/api/v1/namespaces/{namespace}")
+
+
+@pytest.fixture
+def pods(cluster: Cluster, objects: Objects) -> Pods:
+    return PodsOnNodes(cluster) if URL else PodsInMemory(cluster, objects)
