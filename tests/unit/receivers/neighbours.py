@@ -1,8 +1,7 @@
 """Neighbours for the tests of receivers: HTTP servers that answer as told, a clock that is stepped, alerts."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -70,7 +69,9 @@ class Neighbour:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
-        self.answers: deque[web.Response] = deque()  # for the next requests, one each
+        self.refused: Callable[[Request], int | None] = lambda _: None  # a status for some requests
+        self.at_once = 0  # most requests that were being answered at the same time
+        self._answering = 0
         self.always: tuple[int, Mapping[str, str], str] = (200, {}, "ok")
         self.released = asyncio.Event()  # requests wait for it
         self.released.set()
@@ -83,11 +84,14 @@ class Neighbour:
         seen = Request(request.path, dict(request.headers), await request.read())
         self.requests.append(seen)
         self.arrived.put_nowait(seen)
-        await self.released.wait()
-        if self.answers:
-            return self.answers.popleft()
+        self._answering += 1
+        self.at_once = max(self.at_once, self._answering)
+        try:
+            await self.released.wait()
+        finally:
+            self._answering -= 1
         status, headers, text = self.always
-        return web.Response(status=status, headers=headers, text=text)
+        return web.Response(status=self.refused(seen) or status, headers=headers, text=text)
 
     def url(self, path: str = "/hook") -> str:
         return str(self.server.make_url(path))
