@@ -56,9 +56,11 @@ def _compared(resource: Resource, part: str, whole: str) -> tuple[str, str, bool
     if found is None:
         raise bad_request(f"invalid field selector: {part!r}; can't understand {part!r}")
     if found["key"] not in {"metadata.name", "metadata.namespace"} | resource.fields:
+        why = f"field label not supported: {found['key']}"
+        if not resource.fields and not resource.custom:
+            why = f'"{found["key"]}" is not a known field selector: only "metadata.name", "metadata.namespace"'
         raise bad_request(
-            f'Unable to find "{resource.gvr}" that match label selector "", field selector "{whole}": '
-            f"field label not supported: {found['key']}"
+            f'Unable to find "{resource.gvr}" that match label selector "", field selector "{whole}": {why}'
         )
     return found["key"], found["value"], found["op"] != "!="
 

@@ -113,11 +113,26 @@ class Cluster:
         assert answer.status == 200, answer.text
         return answer
 
+    async def there(self, plural: str, name: str) -> None:
+        """Waits until the object exists."""
+        async with asyncio.timeout(PATIENCE):
+            while (await self.get(plural, name)).status != 200:  # noqa: ASYNC110 - a real cluster has no event for us
+                await asyncio.sleep(0.05)
+
     async def gone(self, plural: str, name: str) -> None:
         """Waits until the object is no more."""
         async with asyncio.timeout(PATIENCE):
             while (await self.get(plural, name)).status != 404:  # noqa: ASYNC110 - a real cluster has no event for us
                 await asyncio.sleep(0.05)
+
+    @asynccontextmanager
+    async def following(self, pod: str) -> AsyncIterator[aiohttp.StreamReader]:
+        """The log of a Pod, followed."""
+        headers = {"Authorization": f"Bearer {self._token}"}
+        path = self.path("pods", pod, "log")
+        async with self.session.get(path, headers=headers, params={"follow": "true"}) as response:
+            assert response.status == 200, await response.text()
+            yield response.content
 
     @asynccontextmanager
     async def watch(self, plural: str, query: Query, *, accept: str = "application/json") -> AsyncIterator[Events]:

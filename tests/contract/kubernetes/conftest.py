@@ -60,6 +60,8 @@ async def cluster(objects: Objects) -> AsyncIterator[Cluster]:
         session = aiohttp.ClientSession(url, connector=connector)
         cluster = Cluster(await stack.enter_async_context(session), namespace, TOKEN)
         await cluster.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+        if URL:
+            await cluster.there("serviceaccounts", "default")  # without it no Pod is let in
         yield cluster
         await cluster.call("DELETE", f"/api/v1/namespaces/{namespace}")
 

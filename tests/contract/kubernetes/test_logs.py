@@ -118,10 +118,10 @@ async def test_between_two_runs_the_last_one_is_shown(cluster: Cluster, pods: Po
 
 async def test_following_ends_with_the_container(cluster: Cluster, pods: Pods) -> None:
     await pods.running("main", "first\n")
-    async with asyncio.TaskGroup() as group:
-        following = group.create_task(log(cluster, "main", follow="true"))
+    async with cluster.following("main") as log_lines:
+        assert await log_lines.readline() == b"first\n"
         await pods.finish("main", "last\n")
-    assert following.result().text == b"first\nlast\n"
+        assert await asyncio.wait_for(log_lines.read(), PATIENCE) == b"last\n"
 
 
 async def test_following_what_has_ended_gives_all_and_ends(cluster: Cluster, pods: Pods) -> None:
@@ -132,10 +132,10 @@ async def test_following_what_has_ended_gives_all_and_ends(cluster: Cluster, pod
 
 async def test_following_ends_with_the_pod(cluster: Cluster, pods: Pods) -> None:
     await pods.running("main", "first\n")
-    async with asyncio.TaskGroup() as group:
-        following = group.create_task(log(cluster, "main", follow="true"))
-        await cluster.call("DELETE", cluster.path("pods", "main"), {"gracePeriodSeconds": 1})
-    assert following.result().text in {b"first\n", b""} or following.result().status == 404  # whichever came first
+    async with cluster.following("main") as log_lines:
+        assert await log_lines.readline() == b"first\n"
+        await cluster.call("DELETE", cluster.path("pods", "main"))
+        assert await asyncio.wait_for(log_lines.read(), 3 * PATIENCE) == b""
 
 
 async def test_the_log_of_a_deleted_pod_is_gone(cluster: Cluster, pods: Pods) -> None:
