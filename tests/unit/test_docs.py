@@ -26,6 +26,13 @@ def typed(document: Path, program: str) -> set[str]:
     return {match[1] for match in found if match}
 
 
+def help_of(*command: str) -> set[str]:
+    """The words that the program's own help knows."""
+    run = [sys.executable, "-m", "responder", *command, "--help"]
+    told = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    return set(re.findall(r"[a-z][a-z-]*", told.stdout))
+
+
 def local_links(text: str) -> set[str]:
     targets = re.findall(r"\]\(([^)\s]+)\)", text)
     return {target.partition("#")[0] for target in targets if "://" not in target and not target.startswith("#")}
@@ -39,10 +46,14 @@ def test_every_make_target_exists(document: Path) -> None:
 
 def test_every_command_of_the_program_exists() -> None:
     named = {command for document in DOCUMENTS for command in typed(document, "responder")}
-    told = subprocess.run(
-        [sys.executable, "-m", "responder", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
-    )
-    assert named - set(re.findall(r"[a-z][a-z-]*", told.stdout)) == set()
+    assert named - help_of() == set()
+
+
+def test_every_word_that_follows_a_command_is_one_it_knows() -> None:
+    lines = [line for document in DOCUMENTS for line in code(document.read_text(encoding="utf-8"))]
+    pairs = {match.groups() for line in lines if (match := re.match(r"responder ([a-z-]+) ([a-z]+)(?=\s|$)", line))}
+    known = {command: help_of(command) for command in {command for command, _ in pairs}}
+    assert [(command, word) for command, word in sorted(pairs) if word not in known[command]] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -1,6 +1,10 @@
+import re
+import subprocess
+import sys
+
 import pytest
 
-from tests.unit.deploy.manifests import DEPLOY, KUSTOMIZE, Manifest, one, restricted_faults
+from tests.unit.deploy.manifests import DEPLOY, KUSTOMIZE, ROOT, Manifest, one, restricted_faults
 
 
 @pytest.fixture
@@ -25,14 +29,19 @@ def test_it_waits_for_the_running_sync_at_the_service_that_is_deployed(job: Mani
     (container,) = job["spec"]["template"]["spec"]["containers"]
     service = one(KUSTOMIZE / "base/service.yaml", "Service")
     port = service["spec"]["ports"][0]["port"]
-    assert container["args"][:4] == ["gate", "--wait", "--for", "sync"]
-    assert container["args"][9] == f"http://{service['metadata']['name']}.hook-responder.svc:{port}"
+    assert {"gate", "--for=sync", "--wait=540"} <= set(container["args"])
+    assert f"--server=http://{service['metadata']['name']}.hook-responder.svc:{port}" in container["args"]
+
+
+def test_it_gives_up_before_the_job_is_ended_so_that_its_reason_is_in_the_log(job: Manifest) -> None:
+    (wait,) = [arg for arg in job["spec"]["template"]["spec"]["containers"][0]["args"] if arg.startswith("--wait=")]
+    assert int(wait.removeprefix("--wait=")) < job["spec"]["activeDeadlineSeconds"]
 
 
 def test_the_token_is_where_the_argument_says(job: Manifest) -> None:
     (container,) = job["spec"]["template"]["spec"]["containers"]
     (mount,) = container["volumeMounts"]
-    assert container["args"][-1] == f"{mount['mountPath']}/token"
+    assert f"--token-file={mount['mountPath']}/token" in container["args"]
 
 
 def test_it_meets_the_restricted_standard_and_has_no_rights_at_all(job: Manifest) -> None:
@@ -47,3 +56,14 @@ def test_the_network_policy_lets_labelled_namespaces_ask() -> None:
     assert {"hook-responder.io/client": "true"} in sources
     instructions = (DEPLOY / "gate-hook/gate-job.yaml").read_text(encoding="utf-8")
     assert "kubectl label namespace NAMESPACE hook-responder.io/client=true" in instructions
+
+
+def test_the_command_line_knows_every_option_that_it_uses(job: Manifest) -> None:
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    help_asked = [sys.executable, "-m", "responder", "gate", "--help"]
+    told = subprocess.run(help_asked, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True).stdout
+    instructions = (DEPLOY / "gate-hook/gate-job.yaml").read_text(encoding="utf-8").split("apiVersion:")[0]
+    options = set(re.findall(r"(--[a-z-]+)", " ".join([*container["args"], instructions])))
+    options -= {"--from-file"}  # kubectl's
+    assert options >= {"--wait", "--for", "--server", "--fail-open"}
+    assert options - set(re.findall(r"--[a-z-]+", told)) == set()
