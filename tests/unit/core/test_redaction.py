@@ -193,6 +193,10 @@ def test_a_line_redacted_twice_is_the_line_redacted_once(marked: str) -> None:
     assert redactor.line(once) == once
 
 
+def test_a_token_in_the_log_hides_no_secret_behind_it() -> None:
+    assert "hunter2" not in redactor.line("PASSWORD=[redacted:0123abcd]hunter2")
+
+
 def test_equal_values_stay_comparable_within_one_installation_only() -> None:
     assert token("ana") == token("ana") != token("bob")
     assert token("ana") != Redactor(b"another key").value("ana")
