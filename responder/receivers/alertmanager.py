@@ -80,8 +80,9 @@ class Alertmanager:
 
     def _payload(self, alert: Alert, labels: Labels, before: Labels) -> list[dict[str, object]]:
         now = self._now()
-        over = max(alert.starts_at, alert.ends_at or now)
-        current = self._entry(alert, labels, over if alert.state is AlertState.RESOLVED else now + self._alive)
+        over = max(alert.starts_at, alert.ends_at or now)  # an alert that ends before it starts is refused
+        alive = max(alert.starts_at, now) + self._alive
+        current = self._entry(alert, labels, over if alert.state is AlertState.RESOLVED else alive)
         if before and before != labels:
             return [self._entry(alert, before, max(alert.starts_at, now)), current]
         return [current]
