@@ -119,6 +119,11 @@ class Reconciler:
         """Nothing waits and nothing runs; timers may be set for later."""
         return not self._pending and not self._busy
 
+    @property
+    def pending(self) -> int:
+        """Applications that wait to be looked at."""
+        return len(self._pending)
+
     async def run(self) -> None:
         await self.loader.start()
         async with asyncio.TaskGroup() as tasks:

@@ -15,11 +15,12 @@ import msgspec
 
 from responder.cluster.reflector import Reflector
 from responder.core.argocd import AppKey, Application, OperationRecord
+from responder.core.evidence import Freshness
 from responder.core.folding import fold
 from responder.core.hooknaming import app_key
 from responder.core.hooks import HookRun
 from responder.core.projects import Project, permits, window_open
-from responder.ports import Clock, Freshness, PutOperation, StoreError, Trigger, Write
+from responder.ports import Clock, PutOperation, StoreError, Trigger, Write
 
 logger = logging.getLogger(__name__)
 
@@ -188,6 +189,11 @@ class ClusterCache:
                     self._saving.set()
         finally:
             await self._save()
+
+    @property
+    def saved(self) -> bool:
+        """No operation waits to be stored."""
+        return not self._unsaved and not self._saving.is_set()
 
     async def _save(self) -> bool:
         unsaved, self._unsaved = self._unsaved, {}

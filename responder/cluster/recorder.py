@@ -107,6 +107,11 @@ class Recorder:
             await self._spill.last(self._recordings.values())
 
     @property
+    def idle(self) -> bool:
+        """All that was told is stored and published."""
+        return self._spill.idle
+
+    @property
     def follows(self) -> int:
         return self._readers.follows
 

@@ -51,6 +51,12 @@ class Spill:
         self._operations_of = operations_of
         self._metrics = metrics
         self._due = asyncio.Event()
+        self._working = False
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits to be stored."""
+        return not self._due.is_set() and not self._working
 
     def due(self) -> None:
         self._due.set()
@@ -59,10 +65,12 @@ class Spill:
         """``recordings`` is looked through each time something is due."""
         while True:
             await self._due.wait()
+            self._working = True
             await asyncio.sleep(GATHER_SECONDS)
             self._due.clear()
             if not await self.once(recordings):
                 await asyncio.sleep(PAUSE_SECONDS)
+            self._working = False
 
     async def last(self, recordings: Iterable[Recording]) -> None:
         try:

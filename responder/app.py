@@ -1,0 +1,387 @@
+"""The composition root: builds each adapter once, wires them, runs them under one TaskGroup.
+
+Read top to bottom it says what the program is made of; nothing here decides anything.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from responder.cluster.actuator import Actuator
+from responder.cluster.argowatch import ArgoWatch
+from responder.cluster.cache import ClusterCache
+from responder.cluster.client import Kubernetes
+from responder.cluster.recorder import Recorder
+from responder.cluster.reflector import Reflector
+from responder.cluster.reviews import Permissions
+from responder.config import ClusterConfig, ConfigError, Settings, read_secret
+from responder.core.actions import Switch
+from responder.core.argocd import AppKey
+from responder.core.redaction import Redactor
+from responder.core.rules import Rulebook
+from responder.core.rulesfile import RulesError, parse_rules
+from responder.core.situation import Policy, Routes
+from responder.desk import Desk
+from responder.keeping import WallClock
+from responder.loading import Rules
+from responder.metrics import Metrics
+from responder.ports import Clock, StoreError, Trigger
+from responder.receivers.build import build_receivers
+from responder.receivers.outbox import Outbox
+from responder.reconcile import Reconciler
+from responder.shipped import signatures
+from responder.store.sqlite import SqliteStore
+from responder.web.access import Access, NamedToken, Role
+from responder.web.app import build
+from responder.web.changes import Changes
+from responder.web.faces import Faces
+from responder.web.webhook import Intake
+
+log = logging.getLogger("responder")
+
+_DRAIN_SECONDS = 20.0
+_LAG_SECONDS = 0.25
+_GAUGE_SECONDS = 5.0
+
+
+class Responder:
+    """Everything, wired. ``open`` builds it, ``run`` runs it until cancelled."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, store: SqliteStore, clusters: Mapping[str, Kubernetes]
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._store = store
+        self.metrics = Metrics(CollectorRegistry())
+        self._rules = _load_rules(settings)
+        redactor = Redactor(_redaction_key(settings))
+        self.changes = Changes()
+        argocd = clusters[settings.clusters[0].name]
+        self.cache = ClusterCache(
+            control_plane=settings.argocd.namespace,
+            clock=clock,
+            on_change=self._wake,
+            persist=lambda writes: store.commit(*writes),
+            recall=lambda uid: store.operations(uid, limit=20),
+        )
+        self._argowatch = ArgoWatch(
+            argocd,
+            self.cache,
+            control_plane=settings.argocd.namespace,
+            application_namespaces=settings.argocd.application_namespaces,
+            redact=redactor.text,
+            clock=clock,
+            metrics=self.metrics,
+        )
+        self._recorders = {
+            config.name: self._recorder(config, clusters[config.name], redactor) for config in settings.clusters
+        }
+        self.actuator = self._actuator(argocd, clusters)
+        self._receivers = build_receivers(settings.receivers, self.metrics)
+        self.outbox = Outbox(store, self._receivers, clock, self.metrics)
+        self.reconciler = Reconciler(
+            store=store,
+            cluster=self.cache,
+            actuator=self.actuator,
+            clock=clock,
+            rules=lambda: self._rules,
+            outbox=self.outbox,
+            metrics=self.metrics,
+            changed=lambda incident: self.changes.publish(incident.id),
+        )
+        self.desk = Desk(
+            store=store,
+            cluster=self.cache,
+            loader=self.reconciler.loader,
+            clock=clock,
+            rules=lambda: self._rules,
+            wake=self.reconciler.wake,
+            changed=lambda incident: self.changes.publish(incident.id),
+            exclusive=self.reconciler.exclusive,
+        )
+        self._web = build(self._faces())
+        self.listening = asyncio.Event()
+        self.url = ""
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings, *, clock: Clock) -> AsyncIterator["Responder"]:
+        """Opens the store and the connections; closes them at the end. Raises ``ConfigError``, ``StoreError``."""
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(await SqliteStore.open(settings.store.path, clock=clock))
+            clusters = {c.name: await stack.enter_async_context(await _connect(c)) for c in settings.clusters}
+            responder = cls(settings, clock, store, clusters)
+            stack.push_async_callback(responder.outbox.close)
+            yield responder
+
+    def _wake(self, key: AppKey, trigger: Trigger) -> None:
+        self.reconciler.wake(key, trigger)
+
+    def _recorder(self, config: ClusterConfig, kubernetes: Kubernetes, redactor: Redactor) -> Recorder:
+        return Recorder(
+            kubernetes,
+            namespaces=config.namespaces,
+            control_plane=self._settings.argocd.namespace,
+            limits=self._settings.recorder,
+            redactor=redactor,
+            scan=self._rules.signatures.scan_line,
+            store=self._store,
+            publish=self.cache.put_run,
+            operations=self.cache.operations,
+            clock=self._clock,
+            metrics=self.metrics,
+        )
+
+    def _actuator(self, argocd: Kubernetes, clusters: Mapping[str, Kubernetes]) -> Actuator:
+        settings = self._settings
+        return Actuator(
+            argocd=argocd,
+            clusters=clusters,
+            permissions=Permissions(argocd, self._clock, (settings.argocd.namespace,)),
+            killswitch=(settings.killswitch.namespace, settings.killswitch.name),
+            clock=self._clock,
+            operations=self.cache.operations,
+            runs=self.cache.hook_runs,
+            window_open=lambda app: self.cache.sync_window_open(app, automated=True, now=self._clock.now()),
+        )
+
+    def _faces(self) -> Faces:
+        settings = self._settings
+        return Faces(
+            store=self._store,
+            loader=self.reconciler.loader,
+            desk=self.desk,
+            cluster=self.cache,
+            clock=self._clock,
+            metrics=self.metrics,
+            rules=lambda: self._rules,
+            intake=Intake(
+                self._store,
+                self.reconciler.wake,
+                self._clock,
+                self.metrics,
+                [read_secret(path) for path in settings.webhook.token_files],
+                body_limit=settings.webhook.body_limit,
+                read_deadline=settings.webhook.read_deadline,
+            ),
+            access=Access(
+                [NamedToken(t.name, read_secret(t.token_file), Role(t.role)) for t in settings.access.static_tokens]
+            ),
+            changes=self.changes,
+            pending=lambda: self.reconciler.pending,
+            killswitch=f"{settings.killswitch.namespace}/{settings.killswitch.name}",
+            url=settings.listen.url,
+        )
+
+    # Running.
+
+    async def run(self) -> None:
+        """Until cancelled: intake, watches, recorders, the loop, the outbox and the pages, under one parent."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, part in self._parts():
+                tasks.create_task(part, name=name)
+
+    def _parts(self) -> Sequence[tuple[str, Coroutine[Any, Any, None]]]:
+        return [
+            ("web", self._serve()),
+            ("operations", self.cache.run()),
+            ("watch Argo CD", self._argowatch.run()),
+            *((f"record {name}", recorder.run()) for name, recorder in self._recorders.items()),
+            ("reconcile", self.reconciler.run()),
+            ("outbox", self.outbox.run()),
+            ("begin", self._begin()),
+            ("loop lag", self._measure_lag()),
+            ("gauges", self._show_gauges()),
+        ]
+
+    async def _serve(self) -> None:
+        runner = web.AppRunner(self._web, access_log=None, shutdown_timeout=2.0, handler_cancellation=True)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._settings.listen.host, self._settings.listen.port)
+            await site.start()
+            host, port = runner.addresses[0][:2]
+            self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104 - compared, not bound
+            self.listening.set()
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
+
+    async def _begin(self) -> None:
+        """When every watch has listed: what went while we were away, then every Application once."""
+        for reflector in (*self._argowatch.reflectors, *(w for r in self._recorders.values() for w in r.lasting)):
+            await reflector.synced.wait()
+        keys = [app.key for app in self.cache.applications()]
+        for recorder in self._recorders.values():
+            try:
+                await recorder.recover(keys)
+            except (StoreError, TimeoutError) as error:
+                log.warning("what was recorded before could not be read: %s", error)
+        self.metrics.leader.set(1)
+        await self.reconciler.synced()
+
+    async def _measure_lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            begun = loop.time()
+            await asyncio.sleep(_LAG_SECONDS)
+            self.metrics.loop_lag_seconds.observe(max(0.0, loop.time() - begun - _LAG_SECONDS))
+
+    async def _show_gauges(self) -> None:
+        while True:
+            self._show_incidents()
+            switch = await self.actuator.killswitch()
+            self.metrics.killswitch_engaged.set(0 if switch is Switch.RELEASED else 1)
+            await self._clock.sleep(_GAUGE_SECONDS)
+
+    def _show_incidents(self) -> None:
+        for watch in self._argowatch.reflectors:
+            if watch.last_event_at is not None:
+                self.metrics.watch_last_event_timestamp_seconds(watch.resource).set(watch.last_event_at.timestamp())
+
+    # How far we are: for the replayer and tests.
+
+    @property
+    def watches(self) -> list[Reflector[Any]]:
+        return [*self._argowatch.reflectors, *(w for r in self._recorders.values() for w in r.reflectors)]
+
+    def scanned(self, pod_uid: str, container: str, restart: int) -> int:
+        return max(r.scanned(pod_uid, container, restart) for r in self._recorders.values())
+
+    @property
+    def idle(self) -> bool:
+        """Everything that was told is recorded and planned upon; timers may be set for later."""
+        return self.reconciler.idle and self.cache.saved and all(r.idle for r in self._recorders.values())
+
+
+def _load_rules(settings: Settings) -> Rules:
+    return Rules(
+        rulebook=_rulebook(settings),
+        policy=_policy(settings),
+        signatures=signatures(settings.signatures),
+        control_plane=settings.argocd.namespace,
+        clusters={address: c.name for c in settings.clusters for address in (c.server.rstrip("/"), c.name) if address},
+    )
+
+
+def _rulebook(settings: Settings) -> Rulebook:
+    if settings.rules is None:
+        return Rulebook()
+    try:
+        text = settings.rules.read_text(encoding="utf-8")
+        return parse_rules(text, str(settings.rules), frozenset(r.name for r in settings.receivers))
+    except OSError as error:
+        raise ConfigError([f"{settings.rules}: cannot be read: {error.strerror}"]) from error
+    except RulesError as error:
+        raise ConfigError(list(error.problems)) from error
+
+
+def _policy(settings: Settings) -> Policy:
+    actions, routing, promotion = settings.actions, settings.routing, settings.promotion
+    return Policy(
+        argocd=settings.argocd.name,
+        mode=actions.mode,
+        per_application_day=actions.ceilings.per_application_day,
+        per_responder_hour=actions.ceilings.per_responder_hour,
+        expire_after=actions.expire_after,
+        historic_after=actions.historic_after,
+        alert_floor=actions.alert_floor,
+        group_wait=actions.group_wait,
+        stuck_after=settings.recorder.stuck_after,
+        running_limit=settings.recorder.running_limit,
+        opt_in_manual=actions.opt_in_manual,
+        service_label=promotion.service_label,
+        environment_label=promotion.environment_label,
+        environments=promotion.environments,
+        routes=Routes(
+            annotation=routing.annotation,
+            projects=dict(routing.projects),
+            receivers=dict(routing.receivers),
+            default=routing.default,
+            default_owner=routing.default_owner,
+        ),
+        url=settings.listen.url,
+        argocd_url=settings.argocd.url,
+    )
+
+
+def _redaction_key(settings: Settings) -> bytes:
+    if settings.redaction.key_file is None:
+        return os.urandom(32)
+    return read_secret(settings.redaction.key_file).encode()
+
+
+async def _connect(config: ClusterConfig) -> Kubernetes:
+    """By plain URL, by kubeconfig, or as the Pod that we are."""
+    if config.url:
+        token = read_secret(config.token_file) if config.token_file is not None else None
+        return Kubernetes.from_url(config.url, token, name=config.name)
+    if config.kubeconfig is not None or config.context is not None:
+        path = str(config.kubeconfig) if config.kubeconfig is not None else None
+        return await Kubernetes.from_kubeconfig(path, config.context, name=config.name)
+    return await Kubernetes.from_in_cluster(name=config.name)
+
+
+# The service as a process.
+
+
+def run_service(settings: Settings) -> int:
+    """Until SIGTERM or SIGINT; 0 after a clean end. Raises ``ConfigError``."""
+    _log_as_json()
+    try:
+        asyncio.run(_service(settings))
+    except StoreError as error:
+        sys.stderr.write(f"{error}\n")
+        return 4
+    return 0
+
+
+async def _service(settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    async with Responder.open(settings, clock=WallClock()) as responder, asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(responder.run())
+        await responder.listening.wait()
+        log.info("serving", extra={"url": responder.url})
+        await ended.wait()
+        log.info("draining")
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            running.cancel()
+            await asyncio.wait([running])
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line, with what the caller put into ``extra``."""
+
+    _OURS = ("incident", "application", "state", "category", "action", "outcome", "detail", "url", "why")
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: getattr(record, name) for name in self._OURS if hasattr(record, name)}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def _log_as_json() -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_JsonLines())
+    logging.basicConfig(level=os.environ.get("RESPONDER_LOG_LEVEL", "INFO").upper(), handlers=[handler])

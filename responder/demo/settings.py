@@ -1,0 +1,56 @@
+"""How the demo configures the real responder, and what stands in its cluster before anything happens."""
+
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+
+from responder.config import Settings
+from responder.core.actions import Mode
+from responder.demo.objects import Objects
+
+TOKEN = "demo"  # noqa: S105 - of a service on localhost that ends with the demo
+ARGOCD = "argocd"
+OURS = "hook-responder"
+
+
+def demo_settings(server: str, folder: Path, *, port: int) -> Settings:
+    """``server``: URL of the in-memory API server; ``folder``: where the store and the token file go."""
+    token = folder / "token"
+    token.write_text(TOKEN, encoding="utf-8")
+    rules = folder / "rules.yaml"
+    rules.write_text((files("responder.demo") / "rules.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    return Settings.model_validate(
+        {
+            "listen": {"host": "127.0.0.1", "port": port},
+            "argocd": {"name": "demo", "namespace": ARGOCD},
+            "clusters": [{"name": "in-cluster", "url": server}],
+            "store": {"url": f"sqlite://{folder / 'responder.db'}"},
+            "webhook": {"token_files": [token]},
+            "access": {"static_tokens": [{"name": "demo", "token_file": token, "role": "operator"}]},
+            "rules": rules,
+            "promotion": {"environments": ["staging", "production"]},
+            "actions": {"mode": Mode.LIVE},
+            "killswitch": {"namespace": OURS, "name": "responder-killswitch"},
+        }
+    )
+
+
+def prepare(objects: Objects, namespaces: Iterable[str]) -> None:
+    """Namespaces, the AppProject that every Argo CD has, and a released kill switch."""
+    for name in sorted({ARGOCD, OURS, "default", *namespaces}):
+        objects.create("Namespace", {"metadata": {"name": name}})
+    objects.create(
+        "AppProject",
+        {
+            "metadata": {"name": "default", "namespace": ARGOCD},
+            "spec": {
+                "sourceRepos": ["*"],
+                "destinations": [{"server": "*", "namespace": "*"}],
+                "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+            },
+        },
+    )
+    objects.create(
+        "ConfigMap",
+        {"metadata": {"name": "responder-killswitch", "namespace": OURS}, "data": {"engaged": "false"}},
+    )
