@@ -145,12 +145,13 @@ class Follow:
 
     async def _absent(self) -> bool:
         subject = self.subject
-        if not (self._clean and subject.ended):
+        restarted = subject.current > subject.restart  # what was not read until now nobody has any more
+        if not restarted and not (self._clean and subject.ended):
             await subject.until_gone(GONE_SECONDS)
         if self._clean and subject.ended:
             self._complete()
             return True
-        return subject.gone or subject.current > subject.restart
+        return subject.gone or restarted
 
     def _complete(self) -> None:
         if self._complaint and not self.tape.lines:

@@ -25,11 +25,13 @@ class Slots:
     @asynccontextmanager
     async def one(self, subject: Subject) -> AsyncIterator[bool]:
         """False: the Pod went before there was room."""
-        while not self._room(subject):
-            if subject.gone:
-                yield False
-                return
+        waited = False
+        while not self._room(subject) and not (waited and subject.gone):
+            waited = True
             await asyncio.sleep(LOOK_AGAIN)
+        if waited and subject.gone:
+            yield False
+            return
         self._count(1)
         try:
             yield True

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,31 @@ class WallClock:
         await asyncio.sleep(seconds)
 
 
+class LeapingClock(WallClock):
+    """Stands until it is told to leap; then everybody who slept that long wakes."""
+
+    def __init__(self) -> None:
+        self._leapt = timedelta()
+        self._sleepers: list[tuple[datetime, asyncio.Event]] = []
+
+    def now(self) -> datetime:
+        return super().now() + self._leapt
+
+    async def sleep(self, seconds: float) -> None:
+        woken = asyncio.Event()
+        self._sleepers.append((self.now() + timedelta(seconds=seconds), woken))
+        await woken.wait()
+
+    async def leap(self, seconds: float) -> None:
+        self._leapt += timedelta(seconds=seconds)
+        due = [woken for at, woken in self._sleepers if at <= self.now()]
+        self._sleepers = [sleeper for sleeper in self._sleepers if sleeper[1] not in due]
+        for woken in due:
+            woken.set()
+        for _ in range(20):  # those who woke do what they have to do
+            await asyncio.sleep(0)
+
+
 def stamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -70,6 +95,8 @@ class HookWorld:
         self.runs: dict[str, HookRun] = {}
         self.operations: dict[AppKey, list[OperationRecord]] = {}
         self.recorder: Recorder
+        self.app = AppKey("argocd", "shop")
+        self.task: asyncio.Task[None] | None = None
         self._published = asyncio.Event()
 
     def publish(self, run: HookRun, woken: bool) -> None:
@@ -82,6 +109,12 @@ class HookWorld:
             while not holds():
                 self._published.clear()
                 await self._published.wait()
+
+    async def stop(self) -> None:
+        """The recorder goes, the cluster stays."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait([self.task])
 
     @property
     def run(self) -> HookRun:
@@ -99,6 +132,17 @@ class HookWorld:
             return False
         found = [c for c in run.pods[pod].containers if (c.name, c.restart) == (name, restart)]
         return any(c.log is not None and c.log.complete for c in found)
+
+    def read_whole(self, hooks: int) -> bool:
+        """Were the first containers' logs of so many hooks read to their end?"""
+        logs = [run.pods[0].containers[0].log for run in self.runs.values() if run.pods]
+        return sum(log is not None and log.complete for log in logs) == hooks
+
+    def read(self) -> int:
+        """Lines of the first container's log, as published."""
+        run = next(iter(self.runs.values()), None)
+        log = run.pods[0].containers[0].log if run is not None and run.pods else None
+        return log.lines if log is not None else 0
 
     async def text(self, name: str = "migrate", restart: int = 0, pod: int = 0) -> list[str]:
         """What the store has of this log."""
@@ -217,26 +261,34 @@ def never(text: str) -> bool:
 
 @asynccontextmanager
 async def hook_world(
-    folder: Path, *, limits: Limits | None = None, scan: Callable[[str], bool] = never, world: HookWorld | None = None
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    scan: Callable[[str], bool] = never,
+    world: HookWorld | None = None,
+    clock: WallClock | None = None,
 ) -> AsyncIterator[HookWorld]:
     """``world``: the same cluster and store, with a new recorder, as after a restart."""
+    clock = clock or WallClock()
     if world is not None:
-        async with _recording(world, limits or Limits(), scan):
+        await world.stop()
+        async with _recording(world, limits or Limits(), scan, clock):
             yield world
         return
-    clock = WallClock()
-    objects = Objects(clock)
+    objects = Objects(WallClock())
     async with (
         ApiServer(Api(objects)) as server,
         await SqliteStore.open(folder / "responder.db", clock=clock) as store,
     ):
         world = HookWorld(objects, server, store, Metrics(CollectorRegistry()))
-        async with _recording(world, limits or Limits(), scan):
+        async with _recording(world, limits or Limits(), scan, clock):
             yield world
 
 
 @asynccontextmanager
-async def _recording(world: HookWorld, limits: Limits, scan: Callable[[str], bool]) -> AsyncIterator[None]:
+async def _recording(
+    world: HookWorld, limits: Limits, scan: Callable[[str], bool], clock: WallClock
+) -> AsyncIterator[None]:
     async with Kubernetes.from_url(world.server.url) as kubernetes, asyncio.TaskGroup() as group:
         world.recorder = Recorder(
             kubernetes,
@@ -247,11 +299,11 @@ async def _recording(world: HookWorld, limits: Limits, scan: Callable[[str], boo
             store=world.store,
             publish=world.publish,
             operations=lambda app: world.operations.get(app, []),
-            clock=WallClock(),
+            clock=clock,
             metrics=world.metrics,
             pace=FAST,
         )
-        task = group.create_task(world.recorder.run())
+        task = world.task = group.create_task(world.recorder.run())
         async with asyncio.timeout(10):
             for reflector in world.recorder.lasting:
                 await reflector.synced.wait()
