@@ -197,7 +197,7 @@ def report(
         diagnosis=incident.diagnosis,
         evidence_version=incident.evidence_version,
         operations=[_operation(v, diagnoses, href) for v in views if v.record.started_at in incident.operations],
-        decisions=[_decision(d) for d in incident.decisions],
+        decisions=[decision_out(d) for d in incident.decisions],
         deliveries=[_delivery(d) for d in deliveries],
         timeline=list(incident.timeline),
         correlation=incident.correlation or None,
@@ -284,7 +284,7 @@ def _gap(gap: Gap) -> GapOut:
     return GapOut(gap.source, gap.reason.value, gap.detail)
 
 
-def _decision(decision: Decision) -> DecisionOut:
+def decision_out(decision: Decision) -> DecisionOut:
     verdict = decision.verdict
     allowed = verdict.result == "allowed"
     return DecisionOut(

@@ -1,4 +1,4 @@
-"""Who is asking. Every route but probes and the webhook needs an identity.
+"""Who is asking. Every route needs an identity unless its entry in the table of routes says otherwise.
 
 Now: named static tokens. Beside them is room for a trusted proxy's header and TokenReview: all give an ``Identity``.
 """
@@ -6,16 +6,17 @@ Now: named static tokens. Beside them is room for a trusted proxy's header and T
 import base64
 import binascii
 import hmac
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 IDENTITY = web.RequestKey("identity", object)
 _COOKIE = "responder_token"
-_OPEN = frozenset({"/healthz", "/readyz", "/version", "/v1/argocd/webhook", "/login"})
+_COOKIE_LASTS = 12 * 3600
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -33,11 +34,6 @@ class NamedToken(msgspec.Struct, frozen=True):
     name: str
     token: str
     role: Role
-
-
-Middleware = Callable[
-    [web.Request, Callable[[web.Request], Awaitable[web.StreamResponse]]], Awaitable[web.StreamResponse]
-]
 
 
 def same(given: str, expected: str) -> bool:
@@ -69,24 +65,23 @@ class Access:
         return self.of_token(given)
 
     def of_token(self, given: str) -> Identity | None:
+        """An empty one is nobody, even where an empty token is configured."""
         found = None
         for known in self._tokens:  # all of them, so that the time tells nothing
             if same(given, known.token):
                 found = Identity(known.name, known.role)
         return found if given else None
 
-    def middleware(self) -> Middleware:
+    def middleware(self, is_open: Callable[[web.Request], bool]) -> Middleware:
         @web.middleware
-        async def guard(
-            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-        ) -> web.StreamResponse:
-            if request.path in _OPEN or request.path.startswith("/static/"):
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if is_open(request):
                 return await handler(request)
             identity = self.identify(request)
             if identity is None:
-                return _who_are_you(request)
+                raise _who_are_you(request)
             if request.method not in _READING:
-                _from_our_own_page(request)
+                from_our_own_page(request)
             request[IDENTITY] = identity
             return await handler(request)
 
@@ -107,26 +102,35 @@ def operator(request: web.Request) -> str:
     return identity.name
 
 
-def _who_are_you(request: web.Request) -> web.StreamResponse:
-    if request.method == "GET" and "text/html" in request.headers.get("Accept", ""):
-        return web.HTTPSeeOther(f"/login?next={request.path_qs}")
-    return web.Response(
-        status=401,
-        headers={"WWW-Authenticate": 'Bearer realm="responder"'},
-        content_type="application/problem+json",
-        body=msgspec.json.encode({"title": "Unauthorized", "status": 401, "detail": "a token is needed"}),
+def wants_page(request: web.Request) -> bool:
+    """A browser that opens an address, as against a program that asks."""
+    return request.method in _READING and "text/html" in request.headers.get("Accept", "")
+
+
+def _who_are_you(request: web.Request) -> web.HTTPException:
+    if wants_page(request):
+        return web.HTTPSeeOther(f"/login?next={quote(request.path_qs, safe='/')}")
+    return web.HTTPUnauthorized(
+        text="a token is needed: Authorization: Bearer ...", headers={"WWW-Authenticate": 'Bearer realm="responder"'}
     )
 
 
-def _from_our_own_page(request: web.Request) -> None:
+def from_our_own_page(request: web.Request) -> None:
     """A browser that is made to post here from elsewhere says so: its cookie is not taken then."""
     if request.headers.get("Authorization"):
         return  # not sent by browsers on their own
     site = request.headers.get("Sec-Fetch-Site", "")
+    if site in ("same-origin", "none"):
+        return
     origin = request.headers.get("Origin", "")
-    if site not in ("", "same-origin", "none") or (origin and urlsplit(origin).netloc != request.host):
-        raise web.HTTPForbidden(text="this request comes from another site")
+    if site or not origin or urlsplit(origin).netloc != request.host:
+        raise web.HTTPForbidden(text="a cookie is taken from our own pages only; programs send Authorization: Bearer")
 
 
 def set_cookie(response: web.Response, token: str, *, secure: bool) -> None:
-    response.set_cookie(_COOKIE, token, httponly=True, samesite="Strict", secure=secure, max_age=12 * 3600)
+    """Lax, so that a link in a chat opens the page; what changes something is held by ``from_our_own_page`` too."""
+    response.set_cookie(_COOKIE, token, httponly=True, samesite="Lax", secure=secure, max_age=_COOKIE_LASTS, path="/")
+
+
+def drop_cookie(response: web.Response) -> None:
+    response.del_cookie(_COOKIE, path="/")

@@ -1,33 +1,70 @@
-"""Errors as RFC 9457 problem+json: what went wrong and what would be right."""
+"""Errors as RFC 9457 problem+json: what went wrong and what would be right. Whoever opens a page is shown a page."""
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
+from responder.desk import ConflictError, NotFoundError
 from responder.ports import StoreError
+from responder.web.access import wants_page
+
+log = logging.getLogger("responder.web")
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER = "2"  # seconds; a store is away for moments
+
+Page = Callable[[web.Request, "Problem"], web.Response]
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    title: str
+    status: int
+    detail: str = ""
+    reasons: tuple[str, ...] = ()  # of a denied act, every guard that stands in the way
+
+    def response(self, headers: dict[str, str] | None = None) -> web.Response:
+        body = msgspec.json.encode(self)
+        return web.Response(status=self.status, body=body, content_type=CONTENT_TYPE, headers=headers)
 
 
 def problem(status: int, title: str, detail: str = "", headers: dict[str, str] | None = None) -> web.Response:
-    body = msgspec.json.encode({"title": title, "status": status, "detail": detail})
-    return web.Response(status=status, body=body, content_type=CONTENT_TYPE, headers=headers)
+    return Problem(title, status, detail).response(headers)
 
 
-@web.middleware
-async def problems(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Every error of the API in one shape; pages keep their own."""
-    try:
-        return await handler(request)
-    except StoreError as error:
-        return problem(503, "store unavailable", str(error), {"Retry-After": "2"})
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        return problem(error.status, error.reason, error.text or "", _kept(error))
+def problems(page: Page) -> Middleware:
+    """``page`` shows a problem to people."""
+
+    @web.middleware
+    async def shape(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            told, headers = Problem(error.reason, error.status, error.text or ""), _kept(error)
+        except NotFoundError as error:
+            told, headers = Problem("Not Found", 404, str(error)), {}
+        except ConflictError as error:
+            told, headers = Problem("Conflict", 409, str(error)), {}
+        except StoreError as error:
+            log.warning("store: %s", error)
+            told, headers = (
+                Problem("Store Unavailable", 503, "the store is not available"),
+                {"Retry-After": RETRY_AFTER},
+            )
+        except Exception:
+            log.exception("request failed", extra={"method": request.method, "path": request.path})
+            told, headers = Problem("Internal Server Error", 500, "this is a fault of ours; the log tells more"), {}
+        if wants_page(request):
+            response = page(request, told)
+            response.headers.update(headers)
+            return response
+        return told.response(headers)
+
+    return shape
 
 
 def _kept(error: web.HTTPException) -> dict[str, str]:
