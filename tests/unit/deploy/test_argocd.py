@@ -7,7 +7,7 @@ import yaml
 
 from responder.core.argocd import AppKey
 from responder.core.notification import Notification, parse_notification
-from tests.unit.deploy.manifests import DEPLOY, KUSTOMIZE, Manifest, one
+from tests.unit.deploy.manifests import DEPLOY, KUSTOMIZE, ROOT, Manifest, one
 
 FILE = DEPLOY / "argocd/argocd-notifications-cm.yaml"
 TRIGGERS = ["final-failure", "attempt-failed", "running-long", "success"]
@@ -149,3 +149,8 @@ def test_no_value_enters_a_body_but_through_to_json(data: dict[str, str]) -> Non
     for trigger in TRIGGERS:
         actions = re.findall(r"\{\{.*?\}\}", template(data, trigger)["body"])
         assert [action for action in actions if not re.fullmatch(r"\{\{toJson \.app\.[\w.]+\}\}", action)] == []
+
+
+def test_the_program_prints_this_very_file() -> None:
+    packaged = ROOT / "responder/snippets/argocd.yaml"
+    assert packaged.read_text(encoding="utf-8") == FILE.read_text(encoding="utf-8")
