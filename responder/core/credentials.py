@@ -19,7 +19,10 @@ _QUOTED = rf"[uUbBrRnNeE]?(?:{_ESCAPED}|{_ESCAPED_TWICE}|{_DOUBLE}|{_SINGLE}|{_B
 _CHAR = r"""(?:[^\s"'`<>\\,;&]|["'][0-9A-Za-z]|\\(?:\\|[nrt][^A-Z\s\\"'`<>]|[^nrt\s"'`<>\\]))"""
 _CHAR_OF_NO_KEY = r"""(?:[^\s"'`<>\\,;&\w.=:-]|\\(?:\\|[nrt][^A-Z\s\\"'`<>]|[^nrt\s"'`<>\\]))"""
 _CHUNKS = rf"""(?:[,;&]+[\w.-]*(?:{_CHAR_OF_NO_KEY}{_CHAR}*)?)*"""
-_BARE = rf"""\[redacted:[0-9a-f]{{8}}\]?(?:[\w!$%^*+-]{_CHAR}*)?|[\[{{][^:\s"'`<>]*|[^\s"'`<>\\,;&]{_CHAR}*{_CHUNKS}|\\{_CHAR}+{_CHUNKS}"""
+_BARE = (
+    rf"""\[redacted:[0-9a-f]{{8}}\]?(?:[\w!$%^*+-]{_CHAR}*)?|[\[{{][^:\s"'`<>]*"""
+    rf"""|[^\s"'`<>\\,;&]{_CHAR}*{_CHUNKS}|\\{_CHAR}+{_CHUNKS}"""
+)
 _CLOSING = b",;&)]}>\\."
 
 _NO_SECRET = latin1(
