@@ -158,7 +158,7 @@ class _Reading:
     def _receiver(self, do: _Do, path: Path) -> None:
         name = do.alert.receiver if do.alert else None
         if name and self._receivers is not None and name not in self._receivers:
-            known = suggest(name, self._receivers) or ", none is configured"
+            known = suggest(name, self._receivers) or ", none is"
             self._fault(path, f"receiver {name!r} is not configured{known}")
 
     def _names(self, rules: tuple[Rule, ...]) -> None:

@@ -80,6 +80,15 @@ def test_not_and_comparisons_are_read() -> None:
     )
 
 
+def test_any_receiver_is_taken_where_it_is_not_known_which_are_configured() -> None:
+    assert len(parse_rules(EXAMPLE.replace("receiver: dba", "receiver: dbo"), "rules.yaml", None).rules) == 2
+
+
+def test_where_no_receiver_is_configured_that_is_said() -> None:
+    with pytest.raises(RulesError, match="receiver 'dba' is not configured, none is"):
+        parse_rules(EXAMPLE, "rules.yaml", frozenset())
+
+
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
