@@ -61,6 +61,8 @@ def assess(log: Findings, cause: Cause, tool: Tool | None, database: str | None,
         return Left(StateLeft.NONE, "nothing failed", shown=True)
     if cause.finding is not None and cause.finding.signature.left is not None:
         return Left(cause.finding.signature.left, "the tool says so", shown=True)
+    if cause.category is Category.DIRTY_STATE:
+        return Left(StateLeft.DIRTY, "an earlier migration failed and is marked so", shown=True)
     run = _run(log, cause, tool, database, migration)
     return (
         _before_anything(run)
@@ -133,7 +135,9 @@ def _by_scope(run: _Run) -> Left | None:
             Left(StateLeft.PARTIAL, "the log shows migrations that were applied in this run") if run.finished else None
         )
     if run.cause.connecting and not run.finished:
-        return Left(StateLeft.UNKNOWN, "a new connection failed after migrations had begun; what became of them is not shown")
+        return Left(
+            StateLeft.UNKNOWN, "a new connection failed after migrations had begun; what became of them is not shown"
+        )
     if run.scope is Scope.RUN:
         single = len(run.started) <= 1 and not run.finished
         return Left(

@@ -42,7 +42,9 @@ def find_cause(log: Findings, exit_code: int | None) -> Cause:
         return Cause(Category.KILLED, Confidence.CERTAIN, passes=exit_code == 143, signal=signal)
     if not standing and exit_code is None:
         return _none() if not failures or log.saying(Says.FINISHED, Says.DONE) else _unknown()
-    return _chosen(standing)
+    cause = _chosen(standing)
+    lasting = any(f.category is cause.category and f.signature.passes is False for f in failures)
+    return msgspec.structs.replace(cause, passes=False) if lasting else cause
 
 
 def _none() -> Cause:

@@ -37,7 +37,7 @@ class Says(StrEnum):
 
 
 class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One pattern. `weight` decides between causes: 40 the tool's own words, 30 a database's, 20 a runtime's, 5 an echo."""
+    """One pattern. `weight` decides between causes: a tool says 40, a database 30, a runtime 20, an echo 5."""
 
     id: str
     pattern: str
@@ -185,7 +185,7 @@ def _options(*, captures: bool = True) -> Any:
 
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 _RELAXED = {
-    "^": r"(?:^|[\s\]|>:\"m])",  # a prefix may stand before it: a stamp, a container's name, a colour, JSON
+    "^": r"(?:^|[ \t\]|>:\"m])",  # a prefix may stand before it: a stamp, a container's name, a colour, JSON
     "$": r"(?:[ \t]*$|[\r\\\"\x1b])",
     '"': r'\\?"',
 }

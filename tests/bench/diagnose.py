@@ -39,12 +39,14 @@ class Judged(msgspec.Struct, frozen=True):
         return self.label.category != "none"
 
 
-def shipped() -> Signatures:
+def sources() -> dict[str, bytes]:
     folder = resources.files("responder") / "signatures"
-    sources = {
-        f.name: f.read_bytes() for f in sorted(folder.iterdir(), key=lambda f: f.name) if f.name.endswith(".yaml")
-    }
-    return parse_signatures(sources, check_samples=False)
+    files = (f for f in folder.iterdir() if f.name.endswith(".yaml"))
+    return {f.name: f.read_bytes() for f in sorted(files, key=lambda f: f.name)}
+
+
+def shipped() -> Signatures:
+    return parse_signatures(sources(), check_samples=False)
 
 
 def judge(signatures: Signatures, corpus: Path = CORPUS) -> list[Judged]:

@@ -1,0 +1,402 @@
+"""What a log says to somebody who knows the tools: each case shaped after what real runs print."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from responder.core.diagnosis import LogLine, Run, diagnose, diagnose_lines, diagnose_text
+from responder.core.failure import Category, Confidence, Diagnosis, Retry
+from tests.bench.diagnose import CORPUS, Label, judge, shipped
+
+SHIPPED = shipped()
+
+
+def of(text: str, exit_code: int | None = 1, database: str | None = None) -> Diagnosis:
+    return diagnose_text(text, SHIPPED, exit_code=exit_code, database=database)
+
+
+def verdict(found: Diagnosis) -> str:
+    return f"{found.category}, {found.state_left}, {found.retry}"
+
+
+# ---- the recordings of the real cluster
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "tool"),
+    [
+        (
+            "error: dial tcp 10.0.0.7:5432: connect: connection refused",
+            "connection-refused, none, safe",
+            "golang-migrate",
+        ),
+        ("error: Dirty database version 42. Fix and force version.", "dirty-state, dirty, unsafe", "golang-migrate"),
+        (
+            'error: migration failed: syntax error at or near "ADDD" (column 21) in line 3',
+            "syntax-error, dirty, unsafe",
+            "golang-migrate",
+        ),
+        ('ERROR: relation "users" already exists (SQLSTATE 42P07)', "already-exists, unknown, unknown", None),
+        (
+            "INFO  Seeding database.\nSQLSTATE[23000]: Integrity constraint violation: 1062 Duplicate entry",
+            "constraint-violation, unknown, unknown",
+            None,
+        ),
+        ("step 1\nERROR: boom", "unknown, unknown, unknown", None),
+    ],
+)
+def test_what_the_recorded_hooks_printed(text: str, expected: str, tool: str | None) -> None:
+    found = of(text)
+    assert verdict(found) == expected
+    assert found.tool == tool
+
+
+# ---- how logs are printed
+
+
+ALREADY_THERE = 'Error: pq: relation "ledger" already exists (42P07)'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Applying: 003_add.sql\n{ALREADY_THERE}",
+        f"app-migrate-1  | Applying: 003_add.sql\napp-migrate-1  | {ALREADY_THERE}",
+        f"[0] Applying: 003_add.sql\n[0] {ALREADY_THERE}",
+        f"Nov 21 10:00:00 n1 migrate[12]: Applying: 003_add.sql\nNov 21 10:00:01 n1 migrate[12]: {ALREADY_THERE}",
+        f"2026-11-21T10:00:00.1Z Applying: 003_add.sql\n2026-11-21T10:00:00.2Z {ALREADY_THERE}",
+        f"\x1b[32mApplying: 003_add.sql\x1b[0m\r\n\x1b[31m{ALREADY_THERE}\x1b[0m\r\n",
+        json.dumps({"msg": "Applying: 003_add.sql"}) + "\n" + json.dumps({"level": "error", "msg": ALREADY_THERE}),
+    ],
+)
+def test_prefixes_colours_and_json_change_nothing(text: str) -> None:
+    found = of(text, exit_code=2)
+    assert verdict(found) == "already-exists, none, futile"
+    assert (found.tool, found.database, found.migration) == ("dbmate", "postgres", "003_add.sql")
+
+
+def test_an_error_nested_in_json_with_an_empty_message_is_found() -> None:
+    inner = {
+        "level": "error",
+        "msg": "",
+        "err": {"cause": {"code": "42P07", "message": 'relation "ledger" already exists'}},
+    }
+    assert of(json.dumps(inner)).category is Category.ALREADY_EXISTS
+
+
+def test_a_log_that_is_printed_newest_first_is_read_from_its_end() -> None:
+    found = of(
+        '2026-11-21T10:00:05Z ERROR cleanup failed: relation "scratch" does not exist\n'
+        "2026-11-21T10:00:03Z psycopg2.errors.LockNotAvailable: canceling statement due to lock timeout\n"
+        "2026-11-21T10:00:01Z INFO  [alembic.runtime.migration] Running upgrade a1 -> b2, x"
+    )
+    assert found.category is Category.LOCK_TIMEOUT
+
+
+def test_the_database_servers_own_log_between_the_lines_is_not_the_cause() -> None:
+    found = of(
+        'db-1       | 2026-11-21 10:00:00.123 UTC [77] ERROR:  relation "old" does not exist at character 15\n'
+        "db-1       | 2026-11-21 10:00:00.123 UTC [77] STATEMENT:  select 1 from old\n"
+        "migrate-1  | psql:up.sql:3: ERROR:  permission denied for schema public",
+        exit_code=3,
+    )
+    assert found.category is Category.PERMISSION_DENIED
+
+
+def test_messages_in_other_languages_are_known_by_their_code() -> None:
+    assert of("FEHLER:  Relation »ledger« existiert bereits (SQLSTATE 42P07)").category is Category.ALREADY_EXISTS
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<!DOCTYPE html><html><h1>502 Bad Gateway</h1></html>", "[object Object]", "\x00\xff"]
+)
+def test_a_log_that_states_nothing_is_unknown(text: str) -> None:
+    found = of(text)
+    assert (found.category, found.confidence, found.retry) == (Category.UNKNOWN, Confidence.GUESS, Retry.UNKNOWN)
+
+
+# ---- which of the complaints is the cause
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("ERROR:  current transaction is aborted, commands ignored until end of transaction block", Category.UNKNOWN),
+        (
+            'NOTICE:  relation "x" already exists, skipping\nNOTICE:  table "y" does not exist, skipping\nERR! 1',
+            Category.UNKNOWN,
+        ),
+        (
+            (
+                "Error: P3009\n\nmigrate found failed migrations in the target database\n"
+                "This is mostly caused by the database being unavailable."
+            ),
+            Category.DIRTY_STATE,
+        ),
+        (
+            (
+                "Can't take lock to run migrations: update x - cannot execute UPDATE in a read-only transaction\n"
+                "If you are sure migrations are not running you can release the lock by running 'knex migrate:unlock'"
+            ),
+            Category.READ_ONLY,
+        ),
+        (
+            "SQLSTATE[42000]: Syntax error or access violation: 1071 Specified key was too long; max key length is 767",
+            Category.DATA_ERROR,
+        ),
+        (
+            'FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "u", database "d", no encryption',
+            Category.TLS_ERROR,
+        ),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "u", database "d", SSL on', Category.AUTH_FAILED),
+        ("SQLSTATE[HY000] [2002] No such file or directory", Category.MISSING_CONFIG),
+        ("SQLSTATE[HY000] [2002] Connection refused", Category.CONNECTION_REFUSED),
+        (
+            "SQL State  : null\nMessage    : Connection to db:5432 refused. Check that the hostname",
+            Category.CONNECTION_REFUSED,
+        ),
+        (
+            (
+                "pymysql.err.OperationalError: (1205, 'Lock wait timeout exceeded')\n"
+                "During handling of the above exception, another exception occurred:\n"
+                "pymysql.err.OperationalError: (1305, 'SAVEPOINT sp_1 does not exist')"
+            ),
+            Category.LOCK_TIMEOUT,
+        ),
+        ("KeyError: 'DATABASE_URL'", Category.MISSING_CONFIG),
+        ("KeyError: 'x-rate'", Category.CODE_ERROR),
+        ("sh: 1: alembic: not found", Category.IMPORT_ERROR),
+        ("FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory", Category.OOM_KILLED),
+        ("PHP #5 /app/vendor/Connection.php(1064): call_user_func()", Category.UNKNOWN),
+    ],
+)
+def test_the_true_cause_wins(text: str, category: Category) -> None:
+    assert of(text).category is category
+
+
+def test_a_wait_for_the_database_that_ended_well_is_no_cause() -> None:
+    waited = "db:5432 - no response\nattempt 1: database not ready, retrying in 1s\ndb:5432 - accepting connections\n"
+    assert of(waited + "psql:up.sql:3: ERROR:  syntax error at or near", 3).category is Category.SYNTAX_ERROR
+    assert of(waited + "Applying: 3.sql\nApplied: 3.sql in 4ms", 0).category is Category.NONE
+    assert of(waited + "Applying: 3.sql\nApplied: 3.sql in 4ms", None).category is Category.NONE
+
+
+def test_tries_counted_at_info_level_are_told_as_a_guess_when_nothing_else_complains() -> None:
+    found = of('INFO try 1/2 failed: FATAL:  password authentication failed for user "u"\nINFO try 2/2 failed\n')
+    assert (found.category, found.confidence) == (Category.AUTH_FAILED, Confidence.GUESS)
+    assert found.retry is Retry.UNKNOWN
+
+
+# ---- success
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        'psql:up.sql:1: NOTICE:  relation "x" already exists, skipping\nCREATE TABLE',
+        "== 20261004101500 AddErrorCodeAndDeadlockCount: migrated (0.0034s) ===",
+        "mysqladmin: connect to server at 'db' failed\nerror: 'Can't connect to server on 'db' (115)'\nmysqld is alive",
+        "WARN retrying metrics push: connection timed out",
+    ],
+)
+def test_a_success_is_called_none(text: str) -> None:
+    found = of(text, exit_code=0)
+    assert verdict(found) == "none, none, unknown"
+    assert (found.key_line, found.because, found.advice) == (None, (), "")
+
+
+def test_a_statement_that_failed_is_a_failure_though_the_tool_went_on_and_exits_0() -> None:
+    found = of('psql:up.sql:1: ERROR:  relation "x" does not exist\ndone', exit_code=0)
+    assert found.category is Category.MISSING_OBJECT
+    assert found.retry is not Retry.SAFE
+
+
+# ---- what is left behind, and whether it may run again
+
+LOCKED = "canceling statement due to lock timeout"
+DJANGO = "Operations to perform:\n  Apply all migrations: x\nRunning migrations:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # nothing was started
+        ("goose run: dial tcp 10.0.0.7:3306: connect: connection refused", "connection-refused, none, safe"),
+        # one transaction, taken back
+        (f"{DJANGO}  Applying x.0003_y...psycopg.errors.LockNotAvailable: {LOCKED}", "lock-timeout, none, safe"),
+        (
+            (
+                "rails aborted!\nAn error has occurred, this and all later migrations canceled:\n"
+                f"PG::LockNotAvailable: {LOCKED}\n== 20261003 AddX: migrating =="
+            ),
+            "lock-timeout, none, safe",
+        ),
+        # earlier migrations of the run stay
+        (
+            f"{DJANGO}  Applying x.0002_w... OK\n  Applying x.0003_y...psycopg.errors.LockNotAvailable: {LOCKED}",
+            "lock-timeout, partial, unsafe",
+        ),
+        (
+            f"OK   00002_a.sql (2ms)\ngoose run: ERROR 00003_b.sql: ERROR: {LOCKED} (SQLSTATE 55P03)",
+            "lock-timeout, partial, unsafe",
+        ),
+        # an index that is built outside a transaction stays behind, invalid
+        (
+            (
+                "== 20261003 AddX: migrating ==\n-- add_index(:ledger, :iban, {:algorithm=>:concurrently})\n"
+                f"An error has occurred, all later migrations canceled:\nPG::LockNotAvailable: ERROR:  {LOCKED}"
+            ),
+            "lock-timeout, partial, unsafe",
+        ),
+        # the name of a migration warns of such an index, and the tool does not show the statement
+        (f"Applying: 003_ledger_index.sql\nError: pq: {LOCKED}", "lock-timeout, none, unknown"),
+        # no transaction holds DDL on MySQL
+        (f"{DJANGO}  Applying x.0003_y...MySQLdb.OperationalError: (1205, 'Lock')", "lock-timeout, none, unknown"),
+        ("applying 3.sql\nERROR 2013 (HY000) at line 7: Lost connection", "server-shutdown, partial, unsafe"),
+        # a marker refuses the next run
+        (
+            (
+                "Flyway Community Edition\nDatabase: jdbc:mariadb://db/l (MariaDB 10.11)\n"
+                'Migrating schema `l` to version "3 - x"\nError Code : 1205'
+            ),
+            "lock-timeout, dirty, unsafe",
+        ),
+        # a lock that outlives its process
+        ("yoyo.exceptions.LockTimeout: Process 7 has locked this database", "migration-lock-held, locked, futile"),
+        # a lock that ends with its session
+        ("ActiveRecord::ConcurrentMigrationError: another is at work", "migration-lock-held, none, safe"),
+        # the migration may have crashed the server
+        (
+            (
+                'Migrating schema "public" to version "3 - x"\n'
+                "WARNING:  terminating connection because of crash of another server process\n"
+                "Message    : server closed the connection unexpectedly"
+            ),
+            "server-shutdown, none, unknown",
+        ),
+        # permanent causes
+        (f"{DJANGO}  Applying x.0003_y...psycopg.errors.UniqueViolation: x", "constraint-violation, none, futile"),
+        ("dial tcp: lookup db on 10.0.0.2:53: no such host\ngoose run: x", "dns-failure, none, futile"),
+        ("dial tcp: lookup db on 10.0.0.2:53: server misbehaving\ngoose run: x", "dns-failure, none, safe"),
+    ],
+)
+def test_state_and_retry(text: str, expected: str) -> None:
+    exit_code = 2 if text.startswith("Applying: ") else 1
+    assert verdict(of(text, exit_code=exit_code)) == expected
+
+
+def test_a_refused_connection_after_migrations_had_begun_proves_nothing() -> None:
+    found = of(
+        "INFO  [alembic.runtime.migration] Will assume transactional DDL.\n"
+        "INFO  [alembic.runtime.migration] Running upgrade a1 -> b2, x\n"
+        'psycopg2.OperationalError: connection to server at "db", port 5432 failed: Connection refused'
+    )
+    assert verdict(found) == "connection-refused, unknown, unknown"
+
+
+def test_another_program_that_fails_after_alembic_was_done_is_not_taken_for_it() -> None:
+    found = of(
+        "INFO  [alembic.runtime.migration] Running upgrade a1 -> b2, x\n"
+        'Traceback (most recent call last):\n  File "/app/seed.py", line 3\n'
+        f"psycopg2.errors.LockNotAvailable: {LOCKED}"
+    )
+    assert found.retry is Retry.UNKNOWN
+
+
+def test_the_programs_own_error_after_a_good_migration_leaves_that_migration() -> None:
+    found = of(
+        f'{DJANGO}  Applying x.0003_y... OK\nTraceback (most recent call last):\n  File "/app/manage.py"\nValueError: x'
+    )
+    assert verdict(found) == "code-error, partial, unsafe"
+
+
+def test_a_process_that_was_killed_says_so_by_its_exit_code() -> None:
+    assert verdict(of(f"{DJANGO}  Applying x.0003_y...", 143, "postgres")) == "killed, none, safe"
+    assert verdict(of(f"{DJANGO}  Applying x.0003_y...", 137, "postgres")) == "killed, none, unknown"
+    assert verdict(of(f"{DJANGO}  Applying x.0003_y...", 137, "mysql")) == "killed, partial, unsafe"
+    assert verdict(of("", 137)) == "killed, unknown, unknown"
+
+
+def test_the_containers_command_names_a_tool_that_the_log_does_not() -> None:
+    lines = (LogLine(7, 'connection to server at "db" failed: Connection refused'),)
+    unknown = diagnose(Run(lines=lines, exit_code=1), SHIPPED)
+    known = diagnose(Run(lines=lines, exit_code=1, command=("/bin/sh", "-c", "alembic upgrade head")), SHIPPED)
+    assert (unknown.retry, known.retry) == (Retry.UNKNOWN, Retry.SAFE)
+    assert known.because[0].line == 7
+
+
+def test_the_advice_names_the_migration_and_the_tools_own_repair() -> None:
+    advice = of(
+        "error: migration 20261003 is partially applied; fix and remove row from `_sqlx_migrations` table"
+    ).advice
+    assert "delete its row from `_sqlx_migrations`" in advice
+    assert "20261003" in advice
+
+
+def test_lines_count_from_one_in_the_original() -> None:
+    found = of("\n\nsqlite3.OperationalError: database is locked\n")
+    assert [(b.line, b.text) for b in found.because] == [(3, "sqlite3.OperationalError: database is locked")]
+
+
+# ---- what must hold for every log
+
+SAFE = [j.label for j in judge(SHIPPED) if j.found.retry is Retry.SAFE]
+
+
+def log_of(label: Label) -> str:
+    return (CORPUS / "logs" / label.file).read_text(errors="replace")
+
+
+corpus_lines = st.sampled_from(sorted({line for label in SAFE for line in log_of(label).split("\n")[-40:]}))
+exit_codes = st.sampled_from([None, 0, 1, 2, 137, 143])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.one_of(corpus_lines, st.text(max_size=80)), max_size=30), exit_codes)
+def test_no_text_raises_and_the_same_text_says_the_same(lines: list[str], exit_code: int | None) -> None:
+    text = "\n".join(lines)
+    assert of(text, exit_code) == of(text, exit_code)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(corpus_lines, max_size=20), st.sampled_from([None, 0]))
+def test_nothing_is_safe_without_a_failing_exit_code(lines: list[str], exit_code: int | None) -> None:
+    assert of("\n".join(lines), exit_code).retry is not Retry.SAFE
+
+
+@pytest.mark.parametrize("label", SAFE, ids=lambda label: label.file)
+def test_nothing_is_safe_on_a_text_with_a_gap(label: Label) -> None:
+    lines = tuple(LogLine(n, text) for n, text in enumerate(log_of(label).split("\n"), 1))
+    whole = diagnose(Run(lines=lines, exit_code=label.exit_code), SHIPPED)
+    cut = diagnose(Run(lines=lines, exit_code=label.exit_code, complete=False), SHIPPED)
+    assert (whole.retry, cut.retry) == (Retry.SAFE, Retry.UNKNOWN)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(SAFE),
+    st.sampled_from(["Applied: 002_x.sql in 4ms", "  Applying x.0002_y... OK", "Batch 1 run: 2 migrations"]),
+)
+def test_nothing_is_safe_once_a_migration_was_committed(label: Label, committed: str) -> None:
+    assert of(f"{committed}\n{log_of(label)}", label.exit_code).retry is not Retry.SAFE
+
+
+def test_a_line_of_ten_megabytes_is_looked_into() -> None:
+    found = of("x" * 5_000_000 + " psycopg2.errors.DeadlockDetected: deadlock detected " + "y" * 5_000_000)
+    assert found.category is Category.DEADLOCK
+    assert max(len(b.text) for b in found.because) <= 2_000
+
+
+def test_a_long_log_is_read_as_a_stream() -> None:
+    def lines() -> Iterator[str]:
+        for n in range(200_000):
+            yield f"2026-11-21T10:00:00Z INFO working on batch {n}"
+        yield "sqlite3.OperationalError: database is locked"
+
+    found = diagnose_lines(lines(), SHIPPED, exit_code=1)
+    assert found.category is Category.LOCK_TIMEOUT
+    assert found.because[0].line == 200_001

@@ -1,0 +1,108 @@
+"""Signature files: read strictly, matched on lines as logs print them."""
+
+import pytest
+
+from responder.core.failure import Category
+from responder.core.signatures import SignatureError, parse_signatures
+
+GOOD = """
+tools:
+  - {name: ferry, source: "https://example.org/ferry"}
+tables:
+  numbers: {deadlock: [1213], data-error: ["22"]}
+signatures:
+  - id: ferry.lost
+    pattern: '^ferry: "(?P<migration>\\w+)" is gone$'
+    category: history-conflict
+    tool: ferry
+    samples: ['ferry: "m3" is gone']
+  - id: ferry.number
+    pattern: 'number (?P<code>\\w+)'
+    codes: numbers
+    samples: ['number 1213']
+"""
+
+
+def only(text: str, *, old: str, new: str) -> bytes:
+    assert text.count(old) == 1
+    return text.replace(old, new).encode()
+
+
+def test_a_good_file_is_read() -> None:
+    signatures = parse_signatures({"ferry.yaml": GOOD.encode()})
+    match = signatures.matches('ferry: "m3" is gone')[0]
+    assert match.category is Category.HISTORY_CONFLICT
+    assert match.groups == {"migration": "m3"}
+
+
+@pytest.mark.parametrize(
+    ("line", "category"),
+    [
+        ("number 1213", Category.DEADLOCK),
+        ("number 22001", Category.DATA_ERROR),
+        ("number 77, number 1213", Category.DEADLOCK),
+    ],
+)
+def test_a_code_is_looked_up_whole_then_by_its_class(line: str, category: Category) -> None:
+    assert [m.category for m in parse_signatures({"f": GOOD.encode()}).matches(line)] == [category]
+
+
+def test_an_unlisted_code_is_no_match() -> None:
+    assert parse_signatures({"f": GOOD.encode()}).matches("number 9999") == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "reason"),
+    [
+        ("tool: ferry", "tolo: ferry", 7, "unknown field"),
+        ("history-conflict", "history-fight", 9, "history-fight"),
+        ("tool: ferry", "tool: barge", 7, "there is no tool 'barge'"),
+        ("    samples: ['number 1213']", "    samples: []", 12, "needs a sample"),
+        ("samples: ['number 1213']", "samples: ['nothing like it']", 12, "does not match"),
+        (r"'number (?P<code>\w+)'", r"'number (?=x)(?P<code>\w+)'", 12, "no look-around"),
+        (r"'number (?P<code>\w+)'", r"'number (\w+)\1'", 12, "no look-around, no back-references"),
+        (r"'number (?P<code>\w+)'", r"'number \w+'", 12, "group named code"),
+        ("codes: numbers", "codes: letters", 12, "no code table 'letters'"),
+        ("id: ferry.number", "id: ferry.lost", 12, "of this id already"),
+        ("deadlock: [1213]", "dedlock: [1213]", 5, "unknown category 'dedlock'"),
+        ("    codes: numbers\n", "", 12, "needs a category or a code table"),
+        ("signatures:", "signatures: [", 7, "expected"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_place_and_reason(old: str, new: str, line: int, reason: str) -> None:
+    with pytest.raises(SignatureError) as refused:
+        parse_signatures({"own.yaml": only(GOOD, old=old, new=new)})
+    assert (refused.value.file, refused.value.line) == ("own.yaml", line)
+    assert reason in str(refused.value)
+
+
+def test_a_fault_names_its_column() -> None:
+    with pytest.raises(SignatureError, match=r"^own\.yaml:9:15: .*history-fight"):
+        parse_signatures({"own.yaml": only(GOOD, old="history-conflict", new="history-fight")})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'ferry: "m3" is gone',
+        '2026-11-21T10:00:00Z ferry: "m3" is gone\r',
+        'app-1  | \x1b[31mferry: "m3" is gone\x1b[0m',
+        r'{"msg":"ferry: \"m3\" is gone"}',
+    ],
+)
+def test_a_live_line_is_recognised_behind_prefixes_and_escapes(line: str) -> None:
+    assert parse_signatures({"f": GOOD.encode()}).scan_line(line)
+
+
+def test_a_harmless_line_is_not() -> None:
+    assert not parse_signatures({"f": GOOD.encode()}).scan_line('the ferry "m3" is late')
+
+
+def test_a_scan_gives_every_line_that_may_match_once() -> None:
+    signatures = parse_signatures({"f": GOOD.encode()})
+    data = b'x\nferry: "m3" is gone\ny number 1213 number 1213\n\nnumber 1213'
+    assert [data[a:b] for a, b in signatures.scan(data)] == [
+        b'ferry: "m3" is gone',
+        b"y number 1213 number 1213",
+        b"number 1213",
+    ]

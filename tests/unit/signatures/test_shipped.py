@@ -1,0 +1,75 @@
+"""The shipped signatures: every sample is found as a log would show it, every fact has a source, none fits one log."""
+
+import json
+import re
+
+import msgspec
+import pytest
+
+from responder.core.failure import Category
+from responder.core.loglines import read
+from responder.core.signatures import Says, Signature, parse_signatures
+from tests.bench.diagnose import CORPUS, judge, measures, shipped, sources
+
+SHIPPED = shipped()
+SAMPLES = [(s, sample) for s in SHIPPED.signatures for sample in s.samples]
+
+# What the laboratory made up: nothing of it may stand in a pattern.
+INVENTED = (
+    "orders", "customers", "invoices", "order_items", "order_events", "coupon", "discount_cents", "total_cents",
+    "uq_customers_email", "ck_orders_total", "fk_orders_customer", "orders_rw", "orders_prod", "orders_shared",
+    "orders-db", "orders-bd", "orders-mysql", "redis-cache", "orders-api", "paymets", "partition-helper",
+    "legacy_total",     "failed_jobs", "permission_denied_log", "schema_version", "example.org", "SUMMER", "B-7",
+    "10.96.", "10.97.", "10.99.",
+)  # fmt: skip
+
+
+def test_they_pass_the_check_that_users_own_files_pass() -> None:
+    assert len(parse_signatures(sources()).signatures) == len(SHIPPED.signatures)
+
+
+@pytest.mark.parametrize(("signature", "sample"), SAMPLES, ids=lambda v: v.id if isinstance(v, Signature) else "")
+def test_a_sample_is_found_as_a_log_prints_it(signature: Signature, sample: str) -> None:
+    assert signature.id in {m.signature.id for m in SHIPPED.matches(read(sample).body)}
+    assert SHIPPED.scan_line(sample)
+    assert SHIPPED.scan_line(f"2026-11-21T10:00:00.5Z {sample}")
+    assert SHIPPED.scan_line(json.dumps({"msg": sample}, ensure_ascii=False))
+
+
+def test_every_fact_has_a_source() -> None:
+    facts = {s.id: s.source for s in SHIPPED.signatures} | {t.name: t.source for t in SHIPPED.tools.values()}
+    assert [name for name, source in facts.items() if not source.startswith("https://")] == []
+
+
+def test_no_pattern_holds_a_name_that_the_corpus_made_up() -> None:
+    labels = [json.loads(line) for line in (CORPUS / "labels.jsonl").read_text().splitlines()]
+    slugs = {re.sub(r"^[\dV_]*|\.\w+$", "", str(label["migration"])) for label in labels if label["migration"]}
+    words = {*INVENTED, *(slug for slug in slugs if len(slug) > 6)}
+    found = {(s.id, word) for s in SHIPPED.signatures for word in words if word.lower() in s.pattern.lower()}
+    assert found == set()
+
+
+def test_every_cause_from_a_log_has_advice_that_ends_in_an_act() -> None:
+    causes = {s.category for s in SHIPPED.signatures if s.says is Says.FAILURE and s.category}
+    causes |= {category for table in SHIPPED.tables.values() for category in table.values()} | {Category.KILLED}
+    assert {category for category in causes if not SHIPPED.advice.get(category)} == set()
+
+
+def test_the_corpus_is_judged_as_well_as_it_was() -> None:
+    found = {name: (count, of) for name, (count, of, _) in measures(judge(SHIPPED)).items()}
+    assert found["safe though something was left (0)"][0] == 0
+    assert found["safe though it fails again (1 %)"][0] == 0
+    assert found["category right"][0] >= 219
+    assert found["safe found where it is"][0] >= 54
+    assert found["state left right"][0] >= 212
+    assert found["migration right"][0] >= 112
+    assert found["successes called none"] == (34, 34)
+    assert found["unknown though stated (1 %)"] == (213, 213)
+    assert found["key line shown"][0] >= 210
+    assert found["certain is right (99 %)"][0] >= 0.99 * found["certain is right (99 %)"][1]
+    assert found["likely is right (90 %)"][0] >= 0.9 * found["likely is right (90 %)"][1]
+
+
+def test_a_diagnosis_can_be_stored() -> None:
+    diagnosis = judge(SHIPPED)[0].found
+    assert msgspec.json.decode(msgspec.json.encode(diagnosis), type=type(diagnosis)) == diagnosis
