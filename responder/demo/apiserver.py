@@ -25,6 +25,7 @@ class ApiServer:
     def __init__(self, api: Api, *, host: str = "127.0.0.1", port: int = 0, bookmark_seconds: float = 60) -> None:
         self.api = api
         self.faults: list[Fault] = []
+        self.streams = 0  # watches and follows that are open
         self._host = host
         self._port = port
         self._bookmark_seconds = bookmark_seconds
@@ -76,6 +77,7 @@ class ApiServer:
     async def _stream(self, response: web.StreamResponse, stream: Watch | LogReader) -> None:
         changed = asyncio.Event()
         unsubscribe = stream.subscribe(changed.set)
+        self.streams += 1
         try:
             async with asyncio.TaskGroup() as group:
                 timing = group.create_task(self._keep_time(stream, changed)) if isinstance(stream, Watch) else None
@@ -85,6 +87,7 @@ class ApiServer:
         except* ConnectionError:
             pass  # the reader went: nobody is left to tell
         finally:
+            self.streams -= 1
             unsubscribe()
 
     async def _keep_time(self, watch: Watch, changed: asyncio.Event) -> None:

@@ -4,20 +4,18 @@ A real one needs the Application CRD of Argo CD, the garbage collector, and a no
 RESPONDER_TEST_KUBERNETES_TOKEN is an administrator's token, RESPONDER_TEST_KUBERNETES_CA its CA file.
 """
 
-import asyncio
 import os
 import ssl
-import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
 
 from responder.demo.api import Api
 from responder.demo.apiserver import ApiServer
+from responder.demo.clock import FastClock
 from responder.demo.objects import Objects
 from tests.contract.kubernetes.cluster import Cluster
 from tests.contract.kubernetes.pods import Pods, PodsInMemory, PodsOnNodes
@@ -27,25 +25,9 @@ TOKEN = os.environ.get("RESPONDER_TEST_KUBERNETES_TOKEN", "in-memory")
 CA = os.environ.get("RESPONDER_TEST_KUBERNETES_CA")
 
 
-class FastClock:
-    """Ten seconds in one, so that what ends by time ends soon."""
-
-    def __init__(self) -> None:
-        self._start, self._zero = datetime.now(UTC), self.monotonic()
-
-    def now(self) -> datetime:
-        return self._start + timedelta(seconds=self.monotonic() - self._zero)
-
-    def monotonic(self) -> float:
-        return 10 * time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / 10)
-
-
 @pytest.fixture
 def objects() -> Objects:
-    return Objects(FastClock())
+    return Objects(FastClock(10))  # what ends by time ends soon
 
 
 @pytest.fixture
