@@ -50,6 +50,7 @@ class Replay:
         self.objects = Objects(self.clock)
         self.server = ApiServer(Api(self.objects, allow=_read_only, eager_bookmarks=True))
         self._lines: dict[tuple[str, str, int], int] = {}
+        self._unread: dict[tuple[str, str, int], int] = {}
         self._uids: dict[str, str] = {}
         self._http: aiohttp.ClientSession | None = None
         self.responder: Responder | None = None
@@ -105,7 +106,7 @@ class Replay:
 
     def _append(self, happening: Happening) -> None:
         key = (happening.pod, happening.container, happening.restart)
-        self._lines[key] = self._lines.get(key, 0) + 1
+        self._lines[key] = self._unread[key] = self._lines.get(key, 0) + 1
         self.objects.append_log(self._namespace(happening), *key, happening.stamp, happening.text)
 
     async def _post(self, happening: Happening) -> None:
@@ -137,10 +138,10 @@ class Replay:
         behind = [w.resource for w in responder.watches if int(w.resource_version or 0) < version]
         if behind:
             return f"watches behind {version}: {behind}"
-        for (pod, container, restart), lines in self._lines.items():
-            uid = self._uids.get(pod, "")
-            if responder.scanned(uid, container, restart) < lines:
+        for (pod, container, restart), lines in list(self._unread.items()):
+            if responder.scanned(self._uids.get(pod, ""), container, restart) < lines:
                 return f"log of {pod}/{container} behind"
+            del self._unread[pod, container, restart]  # a recorder may forget what it has read
         return "" if responder.idle else "steps or spills are due"
 
     async def incidents(self) -> list[dict[str, Any]]:
