@@ -75,7 +75,8 @@ def _diagnose_container(pod: PodRun, container: ContainerRun, logs: Logs, signat
     if interrupted and found.category in _SILENT:
         return _replace(found, category=Category.KILLED)
     if container.kind is ContainerKind.INIT and found.category in _SILENT:
-        return _replace(found, category=Category.INIT_FAILED)
+        # That it failed is certain; why, its log does not say.
+        return _replace(found, category=Category.INIT_FAILED, confidence=Confidence.CERTAIN)
     return found
 
 

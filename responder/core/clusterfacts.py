@@ -44,18 +44,18 @@ def diagnose_cluster(hook: AttemptHook, brings: Brings) -> Diagnosis | None:
 def _from_argocd(hook: AttemptHook) -> Diagnosis | None:
     message = hook.result.message
     said = (Because(message, source="argocd"),) if message else ()
-    if hook.stale:
-        return _nothing_ran(
-            Category.STALE_JOB,
-            "the Job of an earlier operation still stood and answered for this one: nothing ran",
-            "the finished Job has to be deleted before the hook can run again",
-            said,
-        )
     if hook.result.status == "SyncFailed" and _IMMUTABLE in message:
         return _nothing_ran(
             Category.IMMUTABLE_JOB,
             "Argo CD could not change the Job that an earlier operation left: nothing ran",
             "the finished Job has to be deleted, or the hook given the delete policy BeforeHookCreation",
+            said,
+        )
+    if hook.stale:
+        return _nothing_ran(
+            Category.STALE_JOB,
+            "the Job of an earlier operation still stood and answered for this one: nothing ran",
+            "the finished Job has to be deleted before the hook can run again",
             said,
         )
     if _VANISHED in message:

@@ -83,6 +83,8 @@ def decide(situation: Situation, incident: Incident, diagnosis: Diagnosis, view:
         for action in rule.actions:
             if action.kind is ActionKind.ALERT:
                 continue  # a matter of time and of receivers: `alerting`
+            if not _its_moment(action.kind, view) and _judged_before(incident, rule, action.kind, view):
+                continue  # the verdict of its moment stays
             decision, candidate = _judged(situation, incident, diagnosis, view, rule, action, held)
             held[decision.id] = decision
             if action.kind is ActionKind.BLOCK:
@@ -100,6 +102,23 @@ def decide(situation: Situation, incident: Incident, diagnosis: Diagnosis, view:
             acts += _act(candidate, decision, incident)
     decisions = tuple(_with_outcome(d, situation) for d in held.values())
     return Decided(matching, decisions, tuple(acts), tuple(blocks), min(wake, default=None))
+
+
+def _its_moment(kind: ActionKind, view: OperationView) -> bool:
+    """Stopping is judged while there is something to stop: what was decided then is not told anew afterwards."""
+    if kind is ActionKind.STOP_RETRIES:
+        return view.record.waiting
+    if kind is ActionKind.TERMINATE:
+        return not view.record.ended and not view.record.waiting
+    return True
+
+
+def _judged_before(incident: Incident, rule: Rule, kind: ActionKind, view: OperationView) -> bool:
+    """Also true while its moment may still come: nothing is said too early."""
+    if not view.record.ended:
+        return True
+    at = view.record.started_at
+    return any(d.rule == rule.name and d.action is kind and d.operation == at for d in incident.decisions)
 
 
 def by_hand(rulebook: Rulebook) -> Rule:

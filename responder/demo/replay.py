@@ -5,6 +5,7 @@ comes out: after each happening we wait until every watch has seen it, every log
 """
 
 import asyncio
+import itertools
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ _LEAD = timedelta(seconds=1)  # before the first happening: the responder is the
 _AFTERWARDS = timedelta(seconds=10)  # so that what was delayed is decided
 _STEP = timedelta(seconds=5)  # in which longer silences are passed
 _SETTLE_SECONDS = 20.0
+_TURN_SECONDS = 0.001  # between two looks: the watches, the store's thread and the loop would all have to tell us
+_TURNS_TO_NUDGE = 100
 _READING = frozenset({"get", "list", "watch", "create"})
 
 
@@ -122,13 +125,14 @@ class Replay:
         """Until the responder has worked off all that the API server holds."""
         try:
             async with asyncio.timeout(_SETTLE_SECONDS):
-                while not self._settled():  # noqa: ASYNC110 - three programs would have to tell each other
-                    await asyncio.sleep(0.001)
+                for turn in itertools.count(1):
+                    if not self._unsettled():
+                        return
+                    await asyncio.sleep(_TURN_SECONDS)
+                    if turn % _TURNS_TO_NUDGE == 0 and self.clock.next_due is not None:
+                        self.clock.move_to(self.clock.next_due)  # a watch that ended waits before it begins anew
         except TimeoutError as error:
             raise ReplayError(f"the responder did not come to rest: {self._unsettled()}") from error
-
-    def _settled(self) -> bool:
-        return not self._unsettled()
 
     def _unsettled(self) -> str:
         responder = self.responder
