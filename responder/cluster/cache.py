@@ -55,6 +55,7 @@ class ClusterCache:
         self._runs: dict[AppKey | None, dict[str, HookRun]] = {}  # None: names no Application
         self._watches: list[Reflector[Any]] = []
         self._unsaved: dict[str, OperationRecord] = {}
+        self._in_flight = False
         self._saving = asyncio.Event()
 
     # What is asked
@@ -193,18 +194,21 @@ class ClusterCache:
     @property
     def saved(self) -> bool:
         """No operation waits to be stored."""
-        return not self._unsaved and not self._saving.is_set()
+        return not (self._unsaved or self._in_flight or self._saving.is_set())
 
     async def _save(self) -> bool:
         unsaved, self._unsaved = self._unsaved, {}
         if not unsaved:
             return True
+        self._in_flight = True
         try:
             await self._persist([PutOperation(record) for record in unsaved.values()])
         except StoreError as error:
             logger.warning("%d operations could not be stored, they are held: %s", len(unsaved), error)
             self._unsaved = {**unsaved, **self._unsaved}
             return False
+        finally:
+            self._in_flight = False
         return True
 
 

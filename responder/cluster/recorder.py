@@ -92,6 +92,7 @@ class Recorder:
         self._unclaimed = Unclaimed()
         self._on_demand: dict[tuple[str, ...], _Running] = {}
         self._probing = asyncio.Semaphore(PROBES)
+        self._to_probe: set[str] = set()
         self._group = asyncio.TaskGroup()
         self._metadata = tuple(self._watches.job_metadata(name, self._on_job) for name in namespaces or ("",))
 
@@ -108,8 +109,10 @@ class Recorder:
 
     @property
     def idle(self) -> bool:
-        """All that was told is stored and published."""
-        return self._spill.idle
+        """All that was told is stored and published, and the log of every container that ended has been read."""
+        watching = all(reflector.drained for reflector in self.reflectors)
+        reading = any(recording.reading for recording in self._recordings.values())
+        return watching and not reading and not self._to_probe and self._spill.idle
 
     @property
     def follows(self) -> int:
@@ -177,6 +180,7 @@ class Recorder:
         if stored is not None and recording.settled and not recording.unread:
             recording.close(self._operations_of(run))
         elif listed:
+            self._to_probe.add(run.uid)
             self._group.create_task(self._probe(recording), name=f"probe {run.uid}")
         else:
             self._open(recording)
@@ -205,6 +209,7 @@ class Recorder:
             self._close(recording)
         else:
             self._open(recording)
+        self._to_probe.discard(run.uid)
         self._spill.due()
 
     def _open(self, recording: Recording) -> None:
@@ -292,6 +297,7 @@ class Recorder:
         while True:
             await self._clock.sleep(self._limits.spill_every.total_seconds())
             self._spill.due()
+            self._show_times()
             now = self._clock.now()
             for recording in list(self._recordings.values()):
                 if recording.closed:
@@ -303,6 +309,11 @@ class Recorder:
                     recording.quiet_since = now
                 elif now - recording.quiet_since >= LINGER and not recording.dirty:
                     self._close(recording)
+
+    def _show_times(self) -> None:
+        heard = [r.last_event_at for r in self._metadata if r.last_event_at is not None]
+        if len(heard) == len(self._metadata):
+            self._metrics.watch_last_event_timestamp_seconds("jobs").set(min(heard).timestamp())
 
     def _close(self, recording: Recording) -> None:
         run = recording.run

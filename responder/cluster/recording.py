@@ -119,6 +119,11 @@ class Recording:
         return run.gone_at is not None or run.condition("Failed", "Complete") is not None
 
     @property
+    def reading(self) -> bool:
+        """The log of a container that ended is still being read."""
+        return any(key not in self.over and follow.subject.over for key, follow in self.follows.items())
+
+    @property
     def settled(self) -> bool:
         """Nothing more is to come: the Job has ended, its Pods too, and every log's reading is over."""
         if not self.finished or any(key not in self.over for key in self.follows):

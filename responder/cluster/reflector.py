@@ -144,6 +144,7 @@ class Reflector(Generic[T]):
         self._pace = pace
         self._known: dict[str, tuple[str, str]] = {}
         self._queue: asyncio.Queue[WatchEvent[T]] = asyncio.Queue(queue_size)
+        self._handling = False
         self._failures = 0
         self._silences = 0
 
@@ -156,11 +157,18 @@ class Reflector(Generic[T]):
     async def _deliver(self) -> None:
         while True:
             event = await self._queue.get()
+            self._handling = True
             handled = self._on_event(event)
             if handled is not None:
                 await handled
             if event.change is Change.RELISTED:
                 self.synced.set()
+            self._handling = False
+
+    @property
+    def drained(self) -> bool:
+        """All that was read has been handled."""
+        return self._queue.empty() and not self._handling
 
     async def _read(self) -> None:
         while True:
