@@ -75,11 +75,13 @@ def _judge(log: Findings, run: Run, signatures: Signatures) -> Diagnosis:
 
 def _tool(log: Findings, run: Run, signatures: Signatures) -> Tool | None:
     """The one most of the log speaks of; the container's command breaks silence."""
-    votes: dict[str, int] = {}
+    votes: dict[str, tuple[int, int, int]] = {}
     for finding in log.found:
-        name = finding.signature.tool
-        if name and finding.signature.exit_code in (None, run.exit_code):
-            votes[name] = max(votes.get(name, 0), finding.signature.weight)
+        signature = finding.signature
+        if signature.tool and signature.exit_code in (None, run.exit_code):
+            own, weight, count = votes.get(signature.tool, (0, 0, 0))
+            own = max(own, signature.says is not Says.FAILURE)  # an error may sound alike in two tools
+            votes[signature.tool] = (own, max(weight, signature.weight), count + 1)
     if votes:
         return signatures.tools[max(votes, key=lambda name: (votes[name], name))]
     words = " ".join(run.command).replace("/", " ").split()

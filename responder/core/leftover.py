@@ -61,7 +61,7 @@ def assess(log: Findings, cause: Cause, tool: Tool | None, database: str | None,
         return Left(StateLeft.NONE, "nothing failed", shown=True)
     if cause.finding is not None and cause.finding.signature.left is not None:
         return Left(cause.finding.signature.left, "the tool says so", shown=True)
-    if cause.category is Category.DIRTY_STATE:
+    if any(f.category is Category.DIRTY_STATE and not f.quiet for f in log.saying(Says.FAILURE)):
         return Left(StateLeft.DIRTY, "an earlier migration failed and is marked so", shown=True)
     run = _run(log, cause, tool, database, migration)
     return (

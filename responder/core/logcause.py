@@ -35,7 +35,7 @@ class Cause(msgspec.Struct, frozen=True):
 def find_cause(log: Findings, exit_code: int | None) -> Cause:
     failures = [f for f in log.saying(Says.FAILURE) if f.category is not Category.NONE]
     if exit_code == 0:
-        return _despite_success(failures)
+        return _despite_success(log, failures)
     standing = _standing(log, failures)
     if exit_code in _KILLED_BY and all(f.quiet for f in standing):
         signal = _KILLED_BY[exit_code]
@@ -55,9 +55,11 @@ def _unknown() -> Cause:
     return Cause(Category.UNKNOWN, Confidence.GUESS, refused=True)
 
 
-def _despite_success(failures: list[Finding]) -> Cause:
-    """Some tools go on after a statement failed and exit 0. A wait for the database that ended well is no failure."""
+def _despite_success(log: Findings, failures: list[Finding]) -> Cause:
+    """Some tools go on after a statement failed and exit 0. A wait, or a first try, that ended well is no failure."""
+    well = max((f.order for f in log.saying(Says.FINISHED, Says.DONE)), default=-(1 << 62))
     stated = [f for f in failures if not f.quiet and not f.connecting and f.signature.weight >= _STATEMENT]
+    stated = [f for f in stated if f.order > well]
     return _chosen(stated) if stated else _none()
 
 
@@ -75,7 +77,7 @@ def _chosen(failures: list[Finding]) -> Cause:
     if not failures:
         return _unknown()
     named = [f for f in failures if f.category is not Category.UNKNOWN and f.signature.weight > _ECHO]
-    best = _first_of(named or failures)
+    best = _before_the_marker(_first_of(named or failures), named)
     category = best.category or Category.UNKNOWN
     because = tuple(f for f in failures if f.category is category)
     if category is Category.UNKNOWN:
@@ -89,6 +91,14 @@ def _chosen(failures: list[Finding]) -> Cause:
         passes=category in _PASSING if told is None else told,
         connecting=best.connecting,
     )
+
+
+def _before_the_marker(best: Finding, failures: list[Finding]) -> Finding:
+    """A loop in the container: the first try failed and left its marker, the others met the marker."""
+    if best.category is not Category.DIRTY_STATE:
+        return best
+    earlier = [f for f in failures if f.order < best.order and f.signature.weight >= _STATEMENT and not f.connecting]
+    return _first_of(earlier) if earlier else best
 
 
 def _first_of(failures: list[Finding]) -> Finding:

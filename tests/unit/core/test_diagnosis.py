@@ -184,6 +184,18 @@ def test_a_wait_for_the_database_that_ended_well_is_no_cause() -> None:
     assert of(waited + "Applying: 3.sql\nApplied: 3.sql in 4ms", None).category is Category.NONE
 
 
+def test_a_second_try_that_went_well_is_a_success() -> None:
+    tried = "Applying: 3.sql\nError: pq: canceling statement due to lock timeout\n"
+    assert of(tried + "Applying: 3.sql\nApplied: 3.sql in 4ms", 0).category is Category.NONE
+
+
+def test_a_loop_in_the_container_tells_the_first_failure_and_the_marker_it_left() -> None:
+    found = of(
+        'error: migration failed: syntax error at or near "X"\nerror: Dirty database version 3. Fix and force version.'
+    )
+    assert verdict(found) == "syntax-error, dirty, unsafe"
+
+
 def test_tries_counted_at_info_level_are_told_as_a_guess_when_nothing_else_complains() -> None:
     found = of('INFO try 1/2 failed: FATAL:  password authentication failed for user "u"\nINFO try 2/2 failed\n')
     assert (found.category, found.confidence) == (Category.AUTH_FAILED, Confidence.GUESS)
