@@ -25,14 +25,14 @@ from responder.cluster.recorder import Recorder
 from responder.cluster.reflector import Reflector
 from responder.cluster.reviews import Permissions
 from responder.config import ClusterConfig, ConfigError, Settings, read_secret
-from responder.core.actions import Switch
 from responder.core.argocd import AppKey
+from responder.core.hooks import HookRun
 from responder.core.redaction import Redactor
 from responder.core.rules import Rulebook
 from responder.core.rulesfile import RulesError, parse_rules
 from responder.core.situation import Policy, Routes
 from responder.desk import Desk
-from responder.keeping import WallClock
+from responder.gauges import Gauges, HookCounter
 from responder.loading import Rules
 from responder.metrics import Metrics
 from responder.ports import Clock, StoreError, Trigger
@@ -41,6 +41,7 @@ from responder.receivers.outbox import Outbox
 from responder.reconcile import Reconciler
 from responder.shipped import signatures
 from responder.store.sqlite import SqliteStore
+from responder.wallclock import WallClock
 from responder.web.access import Access, NamedToken, Role
 from responder.web.app import build
 from responder.web.changes import Changes
@@ -50,21 +51,27 @@ from responder.web.webhook import Intake
 log = logging.getLogger("responder")
 
 _DRAIN_SECONDS = 20.0
-_LAG_SECONDS = 0.25
-_GAUGE_SECONDS = 5.0
 
 
 class Responder:
     """Everything, wired. ``open`` builds it, ``run`` runs it until cancelled."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, store: SqliteStore, clusters: Mapping[str, Kubernetes]
+        self,
+        settings: Settings,
+        clock: Clock,
+        store: SqliteStore,
+        clusters: Mapping[str, Kubernetes],
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._store = store
-        self.metrics = Metrics(CollectorRegistry())
+        self.metrics = metrics
+        store.observe_commit = metrics.store_commit_duration_seconds.observe
+        self._hooks = HookCounter(metrics)
         self._rules = _load_rules(settings)
+        metrics.config_reload_success.set(1)
         redactor = Redactor(_redaction_key(settings))
         self.changes = Changes()
         argocd = clusters[settings.clusters[0].name]
@@ -110,6 +117,15 @@ class Responder:
             changed=lambda incident: self.changes.publish(incident.id),
             exclusive=self.reconciler.exclusive,
         )
+        self._gauges = Gauges(
+            metrics=self.metrics,
+            cache=self.cache,
+            loader=self.reconciler.loader,
+            store=store,
+            actuator=self.actuator,
+            clock=clock,
+            watches=lambda: self.watches,
+        )
         self._web = build(self._faces())
         self.listening = asyncio.Event()
         self.url = ""
@@ -120,13 +136,18 @@ class Responder:
         """Opens the store and the connections; closes them at the end. Raises ``ConfigError``, ``StoreError``."""
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(await SqliteStore.open(settings.store.path, clock=clock))
-            clusters = {c.name: await stack.enter_async_context(await _connect(c)) for c in settings.clusters}
-            responder = cls(settings, clock, store, clusters)
+            metrics = Metrics(CollectorRegistry())
+            clusters = {c.name: await stack.enter_async_context(await _connect(c, metrics)) for c in settings.clusters}
+            responder = cls(settings, clock, store, clusters, metrics)
             stack.push_async_callback(responder.outbox.close)
             yield responder
 
     def _wake(self, key: AppKey, trigger: Trigger) -> None:
         self.reconciler.wake(key, trigger)
+
+    def _publish(self, run: HookRun, woken: bool) -> None:
+        self._hooks.see(run)
+        self.cache.put_run(run, woken)
 
     def _recorder(self, config: ClusterConfig, kubernetes: Kubernetes, redactor: Redactor) -> Recorder:
         return Recorder(
@@ -137,7 +158,7 @@ class Responder:
             redactor=redactor,
             scan=self._rules.signatures.scan_line,
             store=self._store,
-            publish=self.cache.put_run,
+            publish=self._publish,
             operations=self.cache.operations,
             clock=self._clock,
             metrics=self.metrics,
@@ -201,8 +222,7 @@ class Responder:
             ("reconcile", self.reconciler.run()),
             ("outbox", self.outbox.run()),
             ("begin", self._begin()),
-            ("loop lag", self._measure_lag()),
-            ("gauges", self._show_gauges()),
+            ("gauges", self._gauges.run()),
         ]
 
     async def _serve(self) -> None:
@@ -230,25 +250,6 @@ class Responder:
                 log.warning("what was recorded before could not be read: %s", error)
         self.metrics.leader.set(1)
         await self.reconciler.synced()
-
-    async def _measure_lag(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            begun = loop.time()
-            await asyncio.sleep(_LAG_SECONDS)
-            self.metrics.loop_lag_seconds.observe(max(0.0, loop.time() - begun - _LAG_SECONDS))
-
-    async def _show_gauges(self) -> None:
-        while True:
-            self._show_incidents()
-            switch = await self.actuator.killswitch()
-            self.metrics.killswitch_engaged.set(0 if switch is Switch.RELEASED else 1)
-            await self._clock.sleep(_GAUGE_SECONDS)
-
-    def _show_incidents(self) -> None:
-        for watch in self._argowatch.reflectors:
-            if watch.last_event_at is not None:
-                self.metrics.watch_last_event_timestamp_seconds(watch.resource).set(watch.last_event_at.timestamp())
 
     # How far we are: for the replayer and tests.
 
@@ -322,15 +323,19 @@ def _redaction_key(settings: Settings) -> bytes:
     return read_secret(settings.redaction.key_file).encode()
 
 
-async def _connect(config: ClusterConfig) -> Kubernetes:
+async def _connect(config: ClusterConfig, metrics: Metrics) -> Kubernetes:
     """By plain URL, by kubeconfig, or as the Pod that we are."""
+
+    def observe(verb: str, resource: str, code: str) -> None:
+        metrics.kubernetes_requests_total(verb, resource, code).inc()
+
     if config.url:
         token = read_secret(config.token_file) if config.token_file is not None else None
-        return Kubernetes.from_url(config.url, token, name=config.name)
+        return Kubernetes.from_url(config.url, token, name=config.name, observe=observe)
     if config.kubeconfig is not None or config.context is not None:
         path = str(config.kubeconfig) if config.kubeconfig is not None else None
-        return await Kubernetes.from_kubeconfig(path, config.context, name=config.name)
-    return await Kubernetes.from_in_cluster(name=config.name)
+        return await Kubernetes.from_kubeconfig(path, config.context, name=config.name, observe=observe)
+    return await Kubernetes.from_in_cluster(name=config.name, observe=observe)
 
 
 # The service as a process.

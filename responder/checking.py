@@ -2,22 +2,24 @@
 
 from pathlib import Path
 
-import yaml
-
-from responder.config import ConfigError, parse_settings
+from responder.config import ConfigError, beside, parse_settings
 from responder.core.rulesfile import RulesError, parse_rules
 from responder.core.signatures import SignatureError, parse_signatures
+from responder.core.strictyaml import Document, FileError
 
 
 def problems_of(path: Path) -> list[str]:
     """Which kind of file it is, is told by its own keys."""
     try:
         text = path.read_text(encoding="utf-8")
-        keys = _keys(text)
+        data = Document(text, str(path)).data
     except OSError as error:
         return [f"{path}: cannot be read: {error.strerror}"]
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return [f"{path}: is no YAML: {error}"]
+    except UnicodeDecodeError:
+        return [f"{path}: is no UTF-8 text"]
+    except FileError as error:
+        return error.problems
+    keys = set(data) if isinstance(data, dict) else set()
     try:
         if "signatures" in keys and not keys & {"listen", "argocd", "store"}:
             parse_signatures({str(path): text.encode()})
@@ -32,23 +34,17 @@ def problems_of(path: Path) -> list[str]:
     return []
 
 
-def _keys(text: str) -> set[str]:
-    data = yaml.safe_load(text)
-    return set(data) if isinstance(data, dict) else set()
-
-
 def _settings_problems(text: str, path: Path) -> list[str]:
     """The configuration, and the rules and signatures that it names."""
     try:
-        settings = parse_settings(text, str(path))
+        settings = beside(parse_settings(text, str(path)), path.parent)
     except ConfigError as error:
         return error.problems
     found = []
     if settings.rules is not None:
-        rules = path.parent / settings.rules
-        found += _rules_problems(rules, frozenset(r.name for r in settings.receivers))
+        found += _rules_problems(settings.rules, frozenset(r.name for r in settings.receivers))
     for extra in settings.signatures:
-        found += problems_of(path.parent / extra)
+        found += problems_of(extra)
     return found
 
 

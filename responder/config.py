@@ -4,16 +4,15 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from responder.core.actions import Mode
+from responder.core.duration import Duration
+from responder.core.strictyaml import Document, FileError, Model
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
+_SIZE = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB)")
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -25,16 +24,6 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-def parse_duration(value: object) -> object:
-    """``30s``, ``2m``, ``1h30m``, ``7d``."""
-    if not isinstance(value, str):
-        return value
-    parts = _DURATION.findall(value)
-    if not parts or "".join(n + u for n, u in parts) != value:
-        raise ValueError(f"{value!r} is no duration: write it like 30s, 2m, 1h30m or 7d")
-    return timedelta(seconds=sum(float(n) * _UNITS[u] for n, u in parts))
-
-
 def parse_size(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -44,28 +33,23 @@ def parse_size(value: object) -> object:
     return int(match[1]) * _BYTES[match[2]]
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Listen(_Model):
+class Listen(Model):
     host: str = "0.0.0.0"  # noqa: S104 - a Pod listens on its own address; the NetworkPolicy says who may come
     port: int = Field(default=8080, ge=0, le=65535)
     url: str = ""  # how people reach us, for links in alerts
 
 
-class ArgoCD(_Model):
+class ArgoCD(Model):
     name: str = "argocd"
     namespace: str = "argocd"
     application_namespaces: tuple[str, ...] = ()  # beside its own; "*" is every namespace
     url: str = ""
 
 
-class ClusterConfig(_Model):
+class ClusterConfig(Model):
     """A destination cluster. The first one without ``server`` is the one we run in."""
 
     name: str = "in-cluster"
@@ -77,7 +61,7 @@ class ClusterConfig(_Model):
     namespaces: tuple[str, ...] = ()  # empty: the whole cluster
 
 
-class StoreConfig(_Model):
+class StoreConfig(Model):
     url: str = Field(default="sqlite:///var/lib/responder/responder.db", pattern=r"^sqlite://.+")
 
     @property
@@ -86,23 +70,23 @@ class StoreConfig(_Model):
         return Path(self.url.removeprefix("sqlite://"))
 
 
-class Webhook(_Model):
+class Webhook(Model):
     token_files: tuple[Path, ...] = Field(default=(), max_length=2)  # two, so that a token can be rotated
     body_limit: Size = 3 << 20
     read_deadline: Duration = timedelta(seconds=10)
 
 
-class StaticToken(_Model):
+class StaticToken(Model):
     name: str  # who it is, in the audit
     token_file: Path
     role: Literal["viewer", "operator"] = "viewer"
 
 
-class Access(_Model):
+class Access(Model):
     static_tokens: tuple[StaticToken, ...] = ()
 
 
-class Recorder(_Model):
+class Recorder(Model):
     follows: int = Field(default=200, ge=1)  # logs followed at once
     memory: Size = 64 << 20  # of all rings together
     head: Size = 64 << 10  # kept of each log's beginning
@@ -116,11 +100,11 @@ class Recorder(_Model):
     )  # fmt: skip
 
 
-class Redaction(_Model):
+class Redaction(Model):
     key_file: Path | None = None  # absent: a new key at each start, equal values are comparable within one run
 
 
-class ReceiverConfig(_Model):
+class ReceiverConfig(Model):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     type: Literal["alertmanager", "webhook", "slack"]
     urls: tuple[str, ...] = ()
@@ -138,7 +122,7 @@ class ReceiverConfig(_Model):
         return self
 
 
-class Routing(_Model):
+class Routing(Model):
     annotation: str = "hook-responder.io/owner"
     projects: Mapping[str, str] = Field(default_factory=dict)  # project -> owner
     receivers: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)  # owner -> receivers
@@ -146,20 +130,20 @@ class Routing(_Model):
     default_owner: str = "platform"
 
 
-class Promotion(_Model):
+class Promotion(Model):
     service_label: str = "app.kubernetes.io/part-of"
     environment_label: str = "hook-responder.io/environment"
     environments: tuple[str, ...] = ()  # in their order of promotion
 
 
-class Ceilings(_Model):
+class Ceilings(Model):
     """Resyncs, Argo CD's own runs counted too, whatever the rules say (I3)."""
 
     per_application_day: int = Field(default=6, ge=0)
     per_responder_hour: int = Field(default=20, ge=0)
 
 
-class Actions(_Model):
+class Actions(Model):
     mode: Mode = Mode.SHADOW
     ceilings: Ceilings = Ceilings()
     expire_after: Duration = timedelta(minutes=15)
@@ -169,19 +153,19 @@ class Actions(_Model):
     opt_in_manual: bool = False  # resync Applications without auto-sync
 
 
-class KillSwitch(_Model):
+class KillSwitch(Model):
     namespace: str = "hook-responder"
     name: str = "responder-killswitch"
 
 
-class Retention(_Model):
+class Retention(Model):
     incidents: Duration = timedelta(days=90)
     logs: Duration = timedelta(days=30)
     audit: Duration = timedelta(days=365)
     size: Size = 10 << 30
 
 
-class Settings(_Model):
+class Settings(Model):
     listen: Listen = Listen()
     argocd: ArgoCD = ArgoCD()
     clusters: tuple[ClusterConfig, ...] = (ClusterConfig(),)
@@ -216,53 +200,22 @@ def load_settings(path: Path) -> Settings:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
-    return parse_settings(text, str(path))
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: is no UTF-8 text"]) from error
+    return beside(parse_settings(text, str(path)), path.parent)
+
+
+def beside(settings: Settings, folder: Path) -> Settings:
+    """Rules and signatures that are named by a relative path stand beside the file that names them."""
+    rules = folder / settings.rules if settings.rules is not None else None
+    return settings.model_copy(update={"rules": rules, "signatures": tuple(folder / s for s in settings.signatures)})
 
 
 def parse_settings(text: str, file: str) -> Settings:
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError([yaml_problem(error, file)]) from error
-    try:
-        return Settings.model_validate(data or {})
-    except ValidationError as error:
-        raise ConfigError([f"{place(node, e['loc'], file)}: {describe(e)}" for e in error.errors()]) from error
-
-
-def yaml_problem(error: yaml.YAMLError, file: str) -> str:
-    mark = getattr(error, "problem_mark", None)
-    reason = getattr(error, "problem", None) or str(error)
-    return f"{file}:{mark.line + 1}:{mark.column + 1}: {reason}" if mark else f"{file}: {reason}"
-
-
-def place(node: yaml.Node | None, path: tuple[Any, ...], file: str) -> str:
-    """``file:line:column`` of a pydantic location in the YAML it came from, as near as it can be told."""
-    for step in path:
-        found = _child(node, step)
-        if found is None:
-            continue
-        node = found
-    if node is None:
-        return f"{file}:1:1"
-    return f"{file}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
-
-
-def _child(node: yaml.Node | None, step: object) -> yaml.Node | None:
-    if isinstance(node, yaml.MappingNode):
-        return next((v for k, v in node.value if k.value == str(step)), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return node.value[step]  # type: ignore[no-any-return] # PyYAML's stubs leave node values untyped
-    return None
-
-
-def describe(error: Mapping[str, Any]) -> str:
-    """One pydantic error in our words."""
-    where = ".".join(str(step) for step in error["loc"]) or "file"
-    if error["type"] == "extra_forbidden":
-        return f"{where}: unknown key"
-    return f"{where}: {str(error['msg']).removeprefix('Value error, ')}"
+        return Document(text, file).read(Settings)
+    except FileError as error:
+        raise ConfigError(error.problems) from error
 
 
 def read_secret(path: Path) -> str:

@@ -7,19 +7,7 @@ from pathlib import Path
 from responder.config import Settings
 from responder.store.backup import backup, restore
 from responder.store.sqlite import SqliteStore
-
-
-class WallClock:
-    """The machine's own time."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(0.0, seconds))
+from responder.wallclock import WallClock
 
 
 def back_up(settings: Settings, target: Path) -> str:

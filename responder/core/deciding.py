@@ -21,6 +21,7 @@ from responder.core.actions import (
     Verdict,
     VerdictResult,
 )
+from responder.core.argocd import OperationPhase
 from responder.core.attempts import OperationView
 from responder.core.failure import Diagnosis, StateLeft
 from responder.core.gate import subject_of
@@ -109,7 +110,9 @@ def _its_moment(kind: ActionKind, view: OperationView) -> bool:
     if kind is ActionKind.STOP_RETRIES:
         return view.record.waiting
     if kind is ActionKind.TERMINATE:
-        return not view.record.ended and not view.record.waiting
+        return (
+            view.record.operation_phase is OperationPhase.RUNNING and not view.record.waiting and not view.record.ended
+        )
     return True
 
 

@@ -1,0 +1,116 @@
+"""What operators see at any time: gauges set from the whole picture, and hooks counted as they end."""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from responder.cluster.cache import ClusterCache
+from responder.cluster.reflector import Reflector
+from responder.core.actions import OutcomeResult, Switch
+from responder.core.clusterfacts import stuck_reason
+from responder.core.failure import Category
+from responder.core.hooks import HookRun
+from responder.core.incident import IncidentState
+from responder.loading import Loader
+from responder.metrics import Metrics, show
+from responder.ports import Actuator, Clock, Store, StoreError
+
+_EVERY_SECONDS = 5.0
+_LAG_SECONDS = 0.25
+_REMEMBERED = 10_000  # hooks that were counted
+_UNDER_WAY = frozenset({OutcomeResult.PENDING, OutcomeResult.BEGUN, OutcomeResult.TAKEN})
+
+
+class HookCounter:
+    """Counts each hook once, when it has ended."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._counted: OrderedDict[str, None] = OrderedDict()
+
+    def see(self, run: HookRun) -> None:
+        result = _result(run)
+        if result is None or run.uid in self._counted:
+            return
+        self._counted[run.uid] = None
+        while len(self._counted) > _REMEMBERED:
+            self._counted.popitem(last=False)
+        self._metrics.hook_attempts_total(next(iter(run.hook_types), ""), result).inc()
+        condition = run.completed or run.failed
+        ended = condition.at if condition is not None else run.gone_at
+        if ended is not None:
+            self._metrics.hook_duration_seconds(result).observe(max(0.0, (ended - run.created_at).total_seconds()))
+
+
+def _result(run: HookRun) -> str | None:
+    if run.completed is not None:
+        return "succeeded"
+    if run.failed is not None:
+        return "failed"
+    if run.gone_at is not None:
+        return "terminated" if run.deleting_at is not None else "vanished"
+    return None
+
+
+class Gauges:
+    def __init__(
+        self,
+        *,
+        metrics: Metrics,
+        cache: ClusterCache,
+        loader: Loader,
+        store: Store,
+        actuator: Actuator,
+        clock: Clock,
+        watches: Callable[[], Sequence[Reflector[Any]]],
+    ) -> None:
+        self._metrics = metrics
+        self._cache = cache
+        self._loader = loader
+        self._store = store
+        self._actuator = actuator
+        self._clock = clock
+        self._watches = watches
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._measure_lag())
+            tasks.create_task(self._show_all())
+
+    async def _measure_lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            begun = loop.time()
+            await asyncio.sleep(_LAG_SECONDS)
+            self._metrics.loop_lag_seconds.observe(max(0.0, loop.time() - begun - _LAG_SECONDS))
+
+    async def _show_all(self) -> None:
+        while True:
+            self.show()
+            await self._show_store()
+            switch = await self._actuator.killswitch()
+            self._metrics.killswitch_engaged.set(0 if switch is Switch.RELEASED else 1)
+            await self._clock.sleep(_EVERY_SECONDS)
+
+    def show(self) -> None:
+        """What memory tells."""
+        firing = [i for i in self._loader.open.values() if i.state is IncidentState.FIRING and not i.children]
+        category = Counter((i.diagnosis.category if i.diagnosis else Category.UNKNOWN).value for i in firing)
+        show(self._metrics.incidents_firing, category)
+        runs = [r for a in self._cache.applications() for r in self._cache.hook_runs(a.key) if _result(r) is None]
+        self._metrics.hooks_running.set(len(runs))
+        show(self._metrics.hooks_stuck, Counter(reason for r in runs if (reason := stuck_reason(r))))
+        show(self._metrics.blocks, Counter(b.environment for b in self._loader.blocks.values()))
+        for watch in self._watches():
+            if watch.last_event_at is not None:
+                self._metrics.watch_last_event_timestamp_seconds(watch.resource).set(watch.last_event_at.timestamp())
+
+    async def _show_store(self) -> None:
+        try:
+            self._metrics.store_bytes.set(await self._store.size())
+            actions = await self._store.actions(open_only=True)
+            self._metrics.actions_pending.set(sum(1 for a in actions if a.outcome.result in _UNDER_WAY))
+            self._metrics.store_available.set(1)
+        except StoreError:
+            self._metrics.store_available.set(0)
