@@ -176,17 +176,20 @@ def _by_statement(run: _Run, tool: Tool) -> Left:
         return Left(StateLeft.PARTIAL, f"{keeps}, and the run was cut off in its middle")
     if _table_exists(run.cause.finding):
         return Left(StateLeft.PARTIAL, f"{keeps}; a table that exists already is what an earlier, half-done run leaves")
-    if tool.steps and run.started and _says_steps(run):
-        return Left(StateLeft.NONE, f"{tool.name} prints each statement that is done, and had done none", shown=True)
+    if tool.steps and run.started:
+        reason = f"{tool.name} prints each statement that is done, and had done none"
+        return Left(StateLeft.NONE, reason, shown=_at_first_line(run))
     if run.migration and _TWO_THINGS.search(run.migration):
         return Left(StateLeft.PARTIAL, f"{keeps}, and {run.migration} does more than one thing")
     return Left(StateLeft.NONE, f"the log shows no statement before the failing one; look all the same, for {keeps}")
 
 
-def _says_steps(run: _Run) -> bool:
-    """psql may be told to be quiet; an error on the first line of a file still shows that nothing stands before it."""
-    lines = [f.groups["line"] for f in run.log.saying(Says.STARTED) if "line" in f.groups]
-    return all(line == "1" for line in lines)
+def _at_first_line(run: _Run) -> bool:
+    """Code between the statements is not printed, and psql may be told to be quiet. That a script announced one file
+    and failed on its first line proves that nothing stands before."""
+    started = run.log.saying(Says.STARTED)
+    lines = [f.groups["line"] for f in started if "line" in f.groups]
+    return len(started) > len(lines) > 0 and all(line == "1" for line in lines)
 
 
 def _line(log: Findings) -> int:

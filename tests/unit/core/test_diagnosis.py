@@ -290,6 +290,12 @@ DJANGO = "Operations to perform:\n  Apply all migrations: x\nRunning migrations:
             ),
             "server-shutdown, none, unknown",
         ),
+        # a script that announces its files, and fails on the first line of the first one
+        (f"apply 3.sql\npsql:m/3.sql:1: ERROR:  {LOCKED}", "lock-timeout, none, safe"),
+        (f"psql:m/3.sql:1: ERROR:  {LOCKED}", "lock-timeout, none, unknown"),
+        (f"apply 3.sql\npsql:m/3.sql:4: ERROR:  {LOCKED}", "lock-timeout, none, unknown"),
+        (f"apply 2.sql\napply 3.sql\npsql:m/3.sql:1: ERROR:  {LOCKED}", "lock-timeout, partial, unsafe"),
+        (f"apply 3.sql\nCREATE TABLE\npsql:m/3.sql:1: ERROR:  {LOCKED}", "lock-timeout, partial, unsafe"),
         # permanent causes
         (f"{DJANGO}  Applying x.0003_y...psycopg.errors.UniqueViolation: x", "constraint-violation, none, futile"),
         ("dial tcp: lookup db on 10.0.0.2:53: no such host\ngoose run: x", "dns-failure, none, futile"),
