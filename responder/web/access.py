@@ -103,8 +103,8 @@ def operator(request: web.Request) -> str:
 
 
 def wants_page(request: web.Request) -> bool:
-    """A browser that opens an address, as against a program that asks."""
-    return request.method in _READING and "text/html" in request.headers.get("Accept", "")
+    """A browser that opens an address or sends a form, as against a program that asks."""
+    return "text/html" in request.headers.get("Accept", "")
 
 
 def _who_are_you(request: web.Request) -> web.HTTPException:

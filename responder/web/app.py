@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from responder.web import events, gate, incidents, logs, probes
+from responder.web import events, gate, incidents, logs, openapi, pages, probes
 from responder.web.faces import FACES, Faces
 from responder.web.parameters import BODY_LIMIT
-from responder.web.problems import Problem, problems
-from responder.web.routes import HTML, TEXT, Route
+from responder.web.problems import problems
+from responder.web.routes import HTML, TEXT, Route, answer
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"
@@ -19,6 +19,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
+DOCUMENT = web.AppKey("document", dict)
+
 
 def build(faces: Faces) -> web.Application:
     routes = _table(faces)
@@ -28,8 +30,11 @@ def build(faces: Faces) -> web.Application:
         resource = request.match_info.route.resource
         return resource is not None and resource.canonical in open_paths
 
-    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[problems(_page), faces.access.middleware(is_open)])
+    app = web.Application(
+        client_max_size=BODY_LIMIT, middlewares=[problems(pages.problem_page), faces.access.middleware(is_open)]
+    )
     app[FACES] = faces
+    app[DOCUMENT] = openapi.document(routes, faces.version)
     app[probes.STORE_CHECK] = probes.StoreCheck()
     _add(app, routes)
     app.on_response_prepare.append(_secure)
@@ -45,6 +50,8 @@ def _table(faces: Faces) -> tuple[Route, ...]:
         *gate.ROUTES,
         *events.ROUTES,
         *probes.routes(metrics_open=faces.metrics_open),
+        *pages.ROUTES,
+        Route(method="GET", path="/openapi.json", handler=_openapi, summary="This document", answer=dict),
     )
 
 
@@ -75,8 +82,8 @@ def _has_head(route: Route) -> bool:
     return route.answer is not None or route.media in (HTML, TEXT)
 
 
-def _page(_request: web.Request, told: Problem) -> web.Response:
-    return told.response()
+async def _openapi(request: web.Request) -> web.Response:
+    return answer(request.app[DOCUMENT])
 
 
 async def _secure(_request: web.Request, response: web.StreamResponse) -> None:

@@ -1,7 +1,8 @@
 """What the faces need, handed to them whole by the composition root."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import metadata
 
 import msgspec
 from aiohttp import web
@@ -40,7 +41,7 @@ class Faces:
     store_trouble: Callable[[], Awaitable[str]] | None = None  # empty: usable; absent: it is asked by a write
     killswitch: str = "hook-responder/responder-killswitch"  # namespace/name of its ConfigMap
     url: str = ""  # how people reach us
-    version: str = ""
+    version: str = field(default_factory=lambda: metadata.version("argocd-hook-responder"))
     metrics_open: bool = False  # /metrics without a token
     demo: bool = False  # said on every page
 

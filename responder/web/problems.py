@@ -44,7 +44,7 @@ def problems(page: Page) -> Middleware:
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            told, headers = Problem(error.reason, error.status, error.text or ""), _kept(error)
+            told, headers = Problem(error.reason, error.status, _detail(request, error)), _kept(error)
         except NotFoundError as error:
             told, headers = Problem("Not Found", 404, str(error)), {}
         except ConflictError as error:
@@ -65,6 +65,16 @@ def problems(page: Page) -> Middleware:
         return told.response(headers)
 
     return shape
+
+
+def _detail(request: web.Request, error: web.HTTPException) -> str:
+    """Ours, or instead of aiohttp's bare status line what would have been right."""
+    text = error.text or ""
+    if text != f"{error.status}: {error.reason}":
+        return text
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return f"{request.path} takes {', '.join(sorted(error.allowed_methods))}"
+    return f"there is nothing at {request.path}; /openapi.json lists what is" if error.status == 404 else ""
 
 
 def _kept(error: web.HTTPException) -> dict[str, str]:

@@ -151,9 +151,7 @@ class World:
         intake = Intake(
             self.store, self.reconciler.wake, self.clock, self.metrics, WEBHOOK, read_deadline=timedelta(seconds=0.2)
         )
-        access = Access(
-            [NamedToken("ana", OPERATOR, Role.OPERATOR), NamedToken("grafana", VIEWER, Role.VIEWER)]
-        )
+        access = Access([NamedToken("ana", OPERATOR, Role.OPERATOR), NamedToken("grafana", VIEWER, Role.VIEWER)])
         settled = Faces(
             store=self.store, loader=self.reconciler.loader, desk=self.desk, cluster=self.cluster, clock=self.clock,
             metrics=self.metrics, rules=lambda: self.rules, intake=intake, access=access, changes=self.changes,
@@ -228,7 +226,11 @@ def failed_run(
     key: AppKey, lines: Sequence[str], *, exit_code: int, gaps: tuple[Gap, ...], dropped: int, image: str
 ) -> HookRun:
     log = LogSummary(
-        f"pod-{key.name}/migrate/0", lines=len(lines) + dropped, bytes=sum(map(len, lines)), dropped=dropped, complete=True
+        f"pod-{key.name}/migrate/0",
+        lines=len(lines) + dropped,
+        bytes=sum(map(len, lines)),
+        dropped=dropped,
+        complete=True,
     )
     container = ContainerRun(
         "migrate", state=ContainerState.TERMINATED, started_at=after(-1), finished_at=after(-0.5), exit_code=exit_code,
