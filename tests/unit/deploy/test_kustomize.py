@@ -174,7 +174,7 @@ def test_the_configuration_finds_what_the_pod_mounts(pod: Manifest) -> None:
     secrets = [*settings.webhook.token_files, *(token.token_file for token in settings.access.static_tokens)]
     assert settings.redaction.key_file is not None
     assert {str(path.parent) for path in [*secrets, settings.redaction.key_file]} == {mounts["tokens"]}
-    assert str(settings.rules) == f"{mounts['config']}/rules.yaml"
+    assert settings.rules == BASE / "rules.yaml"  # beside it here, and in the ConfigMap that is mounted as one folder
     assert settings.store.url == f"sqlite://{mounts['store']}/responder.db"
     assert pod["spec"]["containers"][0]["args"] == ["serve", "--config", f"{mounts['config']}/responder.yaml"]
     assert mounts.keys() == {volume["name"] for volume in pod["spec"]["volumes"]}
