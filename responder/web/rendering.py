@@ -1,12 +1,14 @@
 """Templates to pages: every value escaped, every name known."""
 
 import hashlib
+import re
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from responder.core.wording import ago, short
 from responder.web.access import IDENTITY, Identity, Role
@@ -15,6 +17,7 @@ from responder.web.routes import HTML
 
 _MEDIA = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _AT_ONCE = timedelta(seconds=10)
+_TICKS = re.compile(r"`([^`]+)`")
 
 RETRY = {
     "safe": "safe to run again",
@@ -59,7 +62,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"moment": moment, "iso": iso, "since": since, "words": words, "short": short, "size": size}
+    for given in (moment, iso, since, words, short, size, begin, ticked):
+        environment.filters[given.__name__] = given
     environment.globals |= {"RETRY": RETRY, "LEFT": LEFT}
     return environment
 
@@ -85,7 +89,17 @@ def words(category: str) -> str:
     text = category.replace("-", " ")
     for acronym in ("dns", "oom", "tls"):
         text = text.replace(acronym, acronym.upper())
+    return begin(text)
+
+
+def begin(text: str) -> str:
+    """A sentence begins with a capital."""
     return text[:1].upper() + text[1:]
+
+
+def ticked(text: str) -> Markup:
+    """What stands between backticks is code; all of it is escaped first."""
+    return Markup(_TICKS.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just here
 
 
 def size(number: float) -> str:
