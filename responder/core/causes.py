@@ -127,8 +127,10 @@ def _combine(inside: Sequence[Diagnosis], circumstances: Diagnosis | None) -> Di
     if cause is None:
         return None
     # What ended a run from above says nothing of the state; the container that was stopped does.
-    everything = [*inside] if inside else [cause]
-    return worst(cause, everything)
+    found = worst(cause, inside or [cause])
+    if cause is circumstances and _WORST_RETRY.index(found.retry) < _WORST_RETRY.index(cause.retry):
+        return _replace(found, retry=cause.retry, retry_reason=cause.retry_reason)  # it would only be stopped again
+    return found
 
 
 def worst(cause: Diagnosis, everything: Sequence[Diagnosis]) -> Diagnosis:

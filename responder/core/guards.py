@@ -20,6 +20,7 @@ from responder.core.argocd import OperationPhase, OperationRecord
 from responder.core.attempts import OperationView, never_started
 from responder.core.failure import Confidence, Diagnosis, Retry, StateLeft
 from responder.core.hooks import ContainerKind, ContainerState, HookRun
+from responder.core.idempotence import known_idempotent
 from responder.core.rules import Rule
 from responder.core.situation import Situation
 
@@ -253,9 +254,15 @@ def _window(c: Candidate) -> Reason:
 
 def _idempotent(c: Candidate) -> Reason:
     for run in c.runs:
-        if not never_started(run) and not run.idempotent:
+        if not (run.idempotent or never_started(run) or _only_migrates(run)):
             return Reason("idempotent", f"hook {run.name} is not known to be idempotent")
     return Reason("idempotent", "every hook that ran may run again", passed=True)
+
+
+def _only_migrates(run: HookRun) -> bool:
+    """Every command that is no sidecar's is a migration tool's own "apply what is pending"."""
+    containers = [c for p in run.pods for c in p.containers if c.kind is not ContainerKind.SIDECAR]
+    return bool(containers) and all(known_idempotent(c.command) for c in containers)
 
 
 def _recent(c: Candidate) -> Reason:

@@ -1,0 +1,66 @@
+"""Which commands are known to be safe to start twice."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from responder.core.idempotence import known_idempotent
+
+KNOWN = [
+    ["alembic", "upgrade", "head"],
+    ["python", "manage.py", "migrate", "--noinput"],
+    ["python3", "-u", "/app/manage.py", "migrate"],
+    ["php", "artisan", "migrate", "--force"],
+    ["/usr/local/bin/php", "artisan", "migrate", "--force"],
+    ["flyway", "-url=jdbc:postgresql://db/app", "migrate"],
+    ["migrate", "-path", "/migrations", "-database", "postgres://db/app", "up"],
+    ["bundle", "exec", "rails", "db:migrate"],
+    ["npx", "prisma", "migrate", "deploy"],
+    ["npx", "--yes", "knex", "migrate:latest"],
+    ["liquibase", "--changelog-file=db.xml", "update"],
+    ["atlas", "migrate", "apply", "--env", "prod"],
+    ["/bin/sh", "-c", "set -e; cd /app && python manage.py migrate"],
+    ["bash", "-ec", "echo migrating\nexec alembic upgrade head"],
+    ["sh", "-c", "SKIP_POST_DEPLOYMENT_MIGRATIONS=true bundle exec rails db:migrate"],
+]
+UNKNOWN = [
+    [],
+    ["/entrypoint.sh"],
+    ["sh", "-c", "python manage.py migrate && python manage.py loaddata fixtures/*.yaml"],
+    ["sh", "-c", "alembic upgrade head; psql -f seed.sql"],
+    ["sh", "-c", "echo done"],
+    ["sh", "-c", "$(cat /cmd)"],
+    ["sh", "-c", "alembic upgrade head > /data/out"],
+    ["sh"],
+    ["php", "artisan", "migrate:fresh", "--force"],
+    ["php", "artisan", "migrate", "--seed", "extra"],
+    ["php", "artisan", "db:seed"],
+    ["rails", "db:reset"],
+    ["flyway", "clean"],
+    ["migrate", "-path", "/m", "-database", "x", "down"],
+    ["npx", "prisma", "db", "push"],
+    ["alembic", "downgrade", "base"],
+]
+
+
+@pytest.mark.parametrize("command", KNOWN, ids=" ".join)
+def test_a_migration_tools_own_apply_may_run_twice(command: list[str]) -> None:
+    assert known_idempotent(command)
+
+
+@pytest.mark.parametrize("command", UNKNOWN, ids=" ".join)
+def test_anything_else_is_not_known_to(command: list[str]) -> None:
+    assert not known_idempotent(command)
+
+
+@given(st.lists(st.text(), max_size=6))
+def test_no_command_line_makes_it_raise(command: list[str]) -> None:
+    known_idempotent(command)
+
+
+@given(
+    st.sampled_from(KNOWN[:12]),
+    st.sampled_from(["rm -rf /data", "psql -f seed.sql", "./after.sh", "curl -XPOST http://x"]),
+)
+def test_one_unknown_command_spoils_the_chain(command: list[str], other: str) -> None:
+    assert not known_idempotent(["sh", "-c", f"{' '.join(command)} && {other}"])
