@@ -12,12 +12,11 @@ from responder.core.argocd import AppKey
 from responder.core.attempts import OperationView
 from responder.core.deciding import BY_HAND, by_hand, decision_id
 from responder.core.failure import Diagnosis, StateLeft
-from responder.core.gate import Candidate as GateCandidate
-from responder.core.gate import answer, blocks_on, subject_of
 from responder.core.guards import Candidate, judge
 from responder.core.incident import Incident, IncidentState, TimelineEntry
 from responder.core.life import merge_timeline
-from responder.core.promotion import Block, GateAnswer, GateResult
+from responder.core.promotion import Block, GateAnswer
+from responder.gatekeeper import Gatekeeper
 from responder.loading import Loader, Rules
 from responder.ports import (
     AppendAudit,
@@ -56,13 +55,13 @@ class Desk:
     ) -> None:
         """``exclusive``: no step of that Application runs meanwhile, so that neither overwrites the other."""
         self._store = store
-        self._cluster = cluster
         self._loader = loader
         self._clock = clock
         self._rules = rules
         self._wake = wake
         self._changed = changed
         self._exclusive = exclusive
+        self._gatekeeper = Gatekeeper(cluster, loader, clock, rules)
 
     # Incidents.
 
@@ -225,67 +224,10 @@ class Desk:
         return sorted(self._loader.blocks.values(), key=lambda b: b.created_at, reverse=True)
 
     async def gate(self, service: str, environment: str, revision: str, *, for_sync: bool = False) -> GateAnswer:
-        rules = self._rules()
-        apps = [a for a in self._cluster.applications() if self._is(a.key, service, environment, rules)]
-        return await self._answer(apps_keys=[a.key for a in apps], service=service, environment=environment,
-                                  revision=revision, for_sync=for_sync)  # fmt: skip
+        return await self._gatekeeper.subject(service, environment, revision, for_sync=for_sync)
 
     async def gate_application(self, key: AppKey, revision: str, *, for_sync: bool = False) -> GateAnswer:
-        app = self._cluster.application(key)
-        if app is None:
-            return GateAnswer(
-                GateResult.PENDING, f"Application {key} is not known", observed_at=self._cluster.freshness().observed_at
-            )
-        if for_sync and not revision and app.operation is not None:
-            revision = next(iter(app.operation.revisions or app.operation.request.revisions), "")
-        subject = subject_of(app, self._rules().policy)
-        return await self._answer(
-            apps_keys=[key],
-            service=subject.service,
-            environment=subject.environment,
-            revision=revision,
-            for_sync=for_sync,
-        )
-
-    def _is(self, key: AppKey, service: str, environment: str, rules: Rules) -> bool:
-        app = self._cluster.application(key)
-        if app is None:
-            return False
-        subject = subject_of(app, rules.policy)
-        return subject.service == service and subject.environment == environment
-
-    async def _answer(
-        self, *, apps_keys: Sequence[AppKey], service: str, environment: str, revision: str, for_sync: bool
-    ) -> GateAnswer:
-        rules, fresh = self._rules(), self._cluster.freshness()
-        order = rules.policy.environments
-        held = blocks_on(self.blocks(), service, environment, revision, self._clock.now(), order)
-        asked = f"{service} in {environment}"
-        if for_sync and not held:
-            return await self._before(service, environment, revision, rules)
-        if not revision:
-            return GateAnswer(GateResult.PENDING, "no revision was named", observed_at=fresh.observed_at)
-        candidates = [await self._candidate(key, rules) for key in apps_keys]
-        return answer([c for c in candidates if c is not None], held, revision, fresh, asked=asked)
-
-    async def _before(self, service: str, environment: str, revision: str, rules: Rules) -> GateAnswer:
-        """``for=sync``: the environments before this one must have it; in its own only blocks count."""
-        order, fresh = rules.policy.environments, self._cluster.freshness()
-        before = order[: order.index(environment)] if environment in order else ()
-        if not fresh.synced or fresh.trouble:
-            return answer((), (), revision, fresh, asked=service)
-        for earlier in before:
-            found = await self.gate(service, earlier, revision)
-            if found.result is not GateResult.SUCCESS:
-                return found
-        return GateAnswer(GateResult.SUCCESS, f"nothing holds {service} back", observed_at=fresh.observed_at)
-
-    async def _candidate(self, key: AppKey, rules: Rules) -> GateCandidate | None:
-        app = self._cluster.application(key)
-        if app is None:
-            return None
-        views = await self._loader.views(key, app.uid, app, rules)
-        return GateCandidate(app, views, self._loader.incident_of(key))
+        return await self._gatekeeper.application(key, revision, for_sync=for_sync)
 
     # The kill switch's other half: a restored store (I12).
 

@@ -1,0 +1,153 @@
+"""May this revision go on? The gate's answers, from memory: which Applications are meant, and how their syncs ended."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from responder.core.argocd import AppKey, Application, OperationRecord
+from responder.core.attempts import OperationView
+from responder.core.gate import Candidate, answer, blocks_on, subject_of
+from responder.core.hooks import HookRun
+from responder.core.promotion import GateAnswer, GateResult
+from responder.core.situation import Policy
+from responder.loading import Loader, Rules
+from responder.ports import Clock, Cluster
+
+_REFRESH = 0.25  # seconds: a watch may be that late anyway
+_AT_A_TIME = 1000  # Applications looked at before others get their turn
+_VIEWS = 2048  # Applications whose joined operations are kept
+_VIEWS_LAST = 10.0  # seconds, also when nothing was seen to change: AppProjects may have
+
+_Place = tuple[str, str]  # service, environment
+
+
+class Subjects:
+    """Applications by service and environment. Only those that changed are looked at again."""
+
+    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._policy: Policy | None = None
+        self._places: dict[AppKey, tuple[Application, _Place]] = {}
+        self._index: dict[_Place, list[AppKey]] = {}
+        self._looked = float("-inf")
+
+    async def at(self, service: str, environment: str, policy: Policy) -> Sequence[AppKey]:
+        if policy is not self._policy or self._clock.monotonic() - self._looked >= _REFRESH:
+            await self._look(policy)
+        return self._index.get((service, environment), ())
+
+    async def _look(self, policy: Policy) -> None:
+        known = self._places if policy is self._policy else {}
+        places: dict[AppKey, tuple[Application, _Place]] = {}
+        for count, app in enumerate(self._cluster.applications(), 1):
+            seen = known.get(app.key)
+            places[app.key] = seen if seen is not None and seen[0] is app else (app, _place(app, policy))
+            if count % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        if any(seen is not known.get(key) for key, seen in places.items()) or len(places) != len(known):
+            self._index = _indexed(places)
+        self._places, self._policy, self._looked = places, policy, self._clock.monotonic()
+
+
+def _place(app: Application, policy: Policy) -> _Place:
+    subject = subject_of(app, policy)
+    return subject.service, subject.environment
+
+
+def _indexed(places: Mapping[AppKey, tuple[Application, _Place]]) -> dict[_Place, list[AppKey]]:
+    index: dict[_Place, list[AppKey]] = {}
+    for key, (_, place) in places.items():
+        index.setdefault(place, []).append(key)
+    return index
+
+
+class _Joined(msgspec.Struct, frozen=True):
+    """Views of one Application, and what they were made from."""
+
+    app: Application
+    operations: tuple[OperationRecord, ...]
+    runs: tuple[HookRun, ...]
+    rules: Rules
+    until: float
+    views: tuple[OperationView, ...]
+
+    def holds(self, app: Application, operations: Sequence[object], runs: Sequence[object], rules: Rules) -> bool:
+        """By identity: what a watch replaces is another object."""
+        return self.app is app and self.rules is rules and _same(self.operations, operations) and _same(self.runs, runs)
+
+
+def _same(before: Sequence[object], now: Sequence[object]) -> bool:
+    return len(before) == len(now) and all(a is b for a, b in zip(before, now, strict=True))
+
+
+class Gatekeeper:
+    def __init__(self, cluster: Cluster, loader: Loader, clock: Clock, rules: Callable[[], Rules]) -> None:
+        self._cluster = cluster
+        self._loader = loader
+        self._clock = clock
+        self._rules = rules
+        self._subjects = Subjects(cluster, clock)
+        self._joined: OrderedDict[AppKey, _Joined] = OrderedDict()
+
+    async def subject(self, service: str, environment: str, revision: str, *, for_sync: bool = False) -> GateAnswer:
+        apps = await self._subjects.at(service, environment, self._rules().policy)
+        return await self._answer(apps, service, environment, revision, for_sync=for_sync)
+
+    async def application(self, key: AppKey, revision: str, *, for_sync: bool = False) -> GateAnswer:
+        app = self._cluster.application(key)
+        if app is None:
+            observed = self._cluster.freshness().observed_at
+            return GateAnswer(GateResult.PENDING, f"Application {key} is not known", observed_at=observed)
+        if for_sync and not revision and app.operation is not None:
+            revision = next(iter(app.operation.revisions or app.operation.request.revisions), "")
+        service, environment = _place(app, self._rules().policy)
+        return await self._answer([key], service, environment, revision, for_sync=for_sync)
+
+    async def _answer(
+        self, apps: Sequence[AppKey], service: str, environment: str, revision: str, *, for_sync: bool
+    ) -> GateAnswer:
+        rules, fresh = self._rules(), self._cluster.freshness()
+        blocks = tuple(self._loader.blocks.values())
+        held = blocks_on(blocks, service, environment, revision, self._clock.now(), rules.policy.environments)
+        held.sort(key=lambda b: b.created_at, reverse=True)
+        if for_sync and not held:
+            return await self._before(service, environment, revision)
+        if not revision:
+            return GateAnswer(GateResult.PENDING, "no revision was named", observed_at=fresh.observed_at)
+        candidates = [await self._candidate(app, rules) for app in self._known(apps)]
+        return answer(candidates, held, revision, fresh, asked=f"{service} in {environment}")
+
+    async def _before(self, service: str, environment: str, revision: str) -> GateAnswer:
+        """``for=sync``: the environments before this one must have it; in its own only blocks count."""
+        order, fresh = self._rules().policy.environments, self._cluster.freshness()
+        if not fresh.synced or fresh.trouble:
+            return answer((), (), revision, fresh, asked=service)
+        for earlier in order[: order.index(environment)] if environment in order else ():
+            found = await self.subject(service, earlier, revision)
+            if found.result is not GateResult.SUCCESS:
+                return found
+        return GateAnswer(GateResult.SUCCESS, f"nothing holds {service} back", observed_at=fresh.observed_at)
+
+    def _known(self, keys: Sequence[AppKey]) -> Iterator[Application]:
+        for key in keys:
+            app = self._cluster.application(key)
+            if app is not None:
+                yield app
+
+    async def _candidate(self, app: Application, rules: Rules) -> Candidate:
+        return Candidate(app, await self._views(app, rules), self._loader.incident_of(app.key))
+
+    async def _views(self, app: Application, rules: Rules) -> tuple[OperationView, ...]:
+        """Joined anew only when something was seen to change: everything stored was seen in the cluster before."""
+        key, now = app.key, self._clock.monotonic()
+        operations, runs = tuple(self._cluster.operations(key)), tuple(self._cluster.hook_runs(key))
+        joined = self._joined.get(key)
+        if joined is None or now >= joined.until or not joined.holds(app, operations, runs, rules):
+            views = await self._loader.views(key, app.uid, app, rules)
+            joined = self._joined[key] = _Joined(app, operations, runs, rules, now + _VIEWS_LAST, views)
+            if len(self._joined) > _VIEWS:
+                self._joined.popitem(last=False)
+        return joined.views
