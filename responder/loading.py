@@ -100,15 +100,16 @@ class Loader:
         incident = self.incident_of(key)
         uid = app.uid if app is not None else incident.app_uid if incident is not None else ""
         views = await self.views(key, uid, app, rules)
+        diagnoses = await self.diagnoses(views, app, rules.signatures)
         _, parent = self.sharing(incident.correlation) if incident is not None else ((), None)
-        acting = incident is not None
+        acting = incident is not None or bool(diagnoses) or any(view.failed for view in views)
         now = self._clock.now()
         return Situation(
             now=now,
             installed_at=self.installed_at,
             app=app,
             views=views,
-            diagnoses=await self.diagnoses(views, app, rules.signatures),
+            diagnoses=diagnoses,
             incident=incident,
             previous=await self._previous(uid),
             rulebook=rules.rulebook,

@@ -50,6 +50,7 @@ log = logging.getLogger("responder.reconcile")
 
 _WORKERS = 8
 _RETRY_STORE = timedelta(seconds=2)
+_LOOK_AGAIN = timedelta(seconds=60)
 _FOLLOW_EVERY = timedelta(seconds=1)
 _DELIVERY_LASTS = timedelta(days=1)
 _WEBHOOK_GRACE = timedelta(seconds=60)
@@ -87,12 +88,15 @@ class Reconciler:
         self._pending: dict[AppKey, set[Trigger]] = {}
         self._busy: set[AppKey] = set()
         self._timers: list[tuple[datetime, int, AppKey]] = []
+        self._due: dict[AppKey, datetime] = {}
         self._count = itertools.count()
         self._work = asyncio.Event()
         self._rearmed = asyncio.Event()
         self._webhooks: dict[AppKey, datetime] = {}
         self._durable: set[AppKey] = set()
         self._freed = asyncio.Condition()
+        self._relating = asyncio.Lock()
+        self._awaited: dict[AppKey, datetime] = {}  # a webhook is expected until then
         self._told_from_memory: dict[tuple[str, str], AlertState] = {}
 
     # What wakes us.
@@ -111,6 +115,11 @@ class Reconciler:
         self._work.set()
 
     def wake_at(self, key: AppKey, at: datetime) -> None:
+        """One timer an Application, the nearest: the step it wakes says anew when to look again."""
+        held = self._due.get(key)
+        if held is not None and held <= at:
+            return
+        self._due[key] = at
         heapq.heappush(self._timers, (at, next(self._count), key))
         self._rearmed.set()
 
@@ -145,7 +154,10 @@ class Reconciler:
         while True:
             now = self._clock.now()
             while self._timers and self._timers[0][0] <= now:
-                self.wake(heapq.heappop(self._timers)[2], Trigger.TIMER)
+                at, _, key = heapq.heappop(self._timers)
+                if self._due.get(key) == at:  # else a nearer one replaced it
+                    del self._due[key]
+                    self.wake(key, Trigger.TIMER)
             self._rearmed.clear()
             if not self._timers:
                 await self._rearmed.wait()
@@ -213,6 +225,7 @@ class Reconciler:
 
     async def step(self, key: AppKey) -> None:
         """Load, plan, record, carry out, record."""
+        self._miss_webhook(key)
         recorded = await self._recorded(key)
         if self.loader.quiet(key):
             await self._store_all([DropWakeup(w) for w in recorded])
@@ -233,6 +246,11 @@ class Reconciler:
             self.wake_at(key, self._clock.now() + _FOLLOW_EVERY)
         if planned.wake_at is not None:
             self.wake_at(key, planned.wake_at)
+        if planned.incident is not None and not planned.closed:
+            # What stands in the way may go without a word to us: a kill switch, a right, a window.
+            self.wake_at(key, self._clock.now() + _LOOK_AGAIN)
+        if key in self._awaited:
+            self.wake_at(key, self._awaited[key])
 
     async def _recorded(self, key: AppKey) -> list[Wakeup]:
         """The durable wake-ups that this step answers: dropped when its outcome is recorded."""
@@ -333,7 +351,9 @@ class Reconciler:
             metrics.detection_duration_seconds.observe(max(0.0, lag))
             if diagnosis is not None:
                 metrics.diagnoses_total(diagnosis.category.value, diagnosis.retry.value).inc()
-            self._expect_webhook(incident)
+            if any(view.failed for view in situation.views):
+                self._awaited[incident.app] = situation.now + _WEBHOOK_GRACE
+                self.wake_at(incident.app, situation.now + _WEBHOOK_GRACE)
         if planned.closed and incident.resolved_at is not None:
             metrics.incident_open_seconds.observe((incident.resolved_at - incident.opened_at).total_seconds())
         before = {d.id: d.verdict for d in situation.incident.decisions} if situation.incident else {}
@@ -346,10 +366,16 @@ class Reconciler:
                 if not reason.passed and decision.action.acts:
                     metrics.actions_denied_total(decision.action.value, reason.guard).inc()
 
-    def _expect_webhook(self, incident: Incident) -> None:
+    def _miss_webhook(self, key: AppKey) -> None:
         """A webhook that should have come and did not is counted, so that a broken notifications config is noticed."""
-        heard = self._webhooks.get(incident.app)
-        if heard is None or heard < incident.opened_at - _WEBHOOK_GRACE:
+        until = self._awaited.get(key)
+        if until is None:
+            return
+        heard = self._webhooks.get(key)
+        if heard is not None and heard >= until - 2 * _WEBHOOK_GRACE:
+            del self._awaited[key]
+        elif self._clock.now() >= until:
+            del self._awaited[key]
             self._metrics.webhooks_missed_total.inc()
 
     async def _carry_out(self, act: Act) -> None:
@@ -370,6 +396,10 @@ class Reconciler:
     # Many incidents, one cause.
 
     async def _relate(self, incident: Incident) -> None:
+        async with self._relating:  # two children at once must not make two parents
+            await self._with_parent(incident)
+
+    async def _with_parent(self, incident: Incident) -> None:
         children, parent = self.loader.sharing(incident.correlation)
         after = parent_of(children, parent, self._clock.now())
         if after is None:
