@@ -230,7 +230,7 @@ def _application(wire: _Application, redact: Callable[[str], str]) -> Applicatio
         sources=fingerprint(spec.source, spec.sources),
         requested=wire.operation is not None,
         requested_action_id=_action_id(wire.operation),
-        operation=_operation_state(status.operation_state, redact) if status.operation_state else None,
+        operation=_operation_state(status.operation_state, spec, redact) if status.operation_state else None,
         sync_status=intern(sync.status),
         sync_revisions=_revisions(sync.revision, sync.revisions),
         health=intern(status.health.status) if status.health else "",
@@ -272,7 +272,7 @@ def _action_id(operation: _Operation | None) -> str:
     return next((i.value for i in operation.info or () if i.name == INFO_ACTION), "")
 
 
-def _request(operation: _Operation | None) -> SyncRequest:
+def _request(operation: _Operation | None, spec: _Spec) -> SyncRequest:
     operation = operation or _Operation()
     sync = operation.sync or _Sync()
     initiated = operation.initiated_by or _InitiatedBy()
@@ -286,14 +286,20 @@ def _request(operation: _Operation | None) -> SyncRequest:
         apply_strategy=strategy.apply is not None and strategy.hook is None,
         selective=bool(sync.resources),
         local_manifests=bool(sync.manifests),
-        rollback=bool(sync.source or sync.sources),
+        rollback=_rolls_back(sync, spec) and not initiated.automated,
         sync_options=sync.sync_options or (),
         retry_limit=operation.retry.limit if operation.retry else 0,
         action_id=_action_id(operation),
     )
 
 
-def _operation_state(wire: _OperationState, redact: Callable[[str], str]) -> OperationState:
+def _rolls_back(sync: _Sync, spec: _Spec) -> bool:
+    """Auto-sync and Argo CD's own API send a copy of the spec's source along: only another one goes back."""
+    given = fingerprint(sync.source, sync.sources)
+    return bool(given) and given != fingerprint(spec.source, spec.sources)
+
+
+def _operation_state(wire: _OperationState, spec: _Spec, redact: Callable[[str], str]) -> OperationState:
     result = wire.sync_result or _SyncResult()
     return OperationState(
         started_at=_must(utc(wire.started_at)),
@@ -301,7 +307,7 @@ def _operation_state(wire: _OperationState, redact: Callable[[str], str]) -> Ope
         finished_at=utc(wire.finished_at),
         message=redact(wire.message),
         retry_count=wire.retry_count,
-        request=_request(wire.operation),
+        request=_request(wire.operation, spec),
         revisions=_revisions(result.revision, result.revisions),
         sources=fingerprint(result.source, result.sources),
         results=tuple(_result(r, redact) for r in result.resources or () if r.hook_type or _went_wrong(r)),
