@@ -6,10 +6,15 @@ from responder.config import ConfigError, beside, parse_settings
 from responder.core.rulesfile import RulesError, parse_rules
 from responder.core.signatures import SignatureError, parse_signatures
 from responder.core.strictyaml import Document, FileError
+from responder.receivers.template import parse_template
+
+_TEMPLATES = (".j2", ".jinja", ".jinja2")
 
 
 def problems_of(path: Path) -> list[str]:
-    """Which kind of file it is, is told by its own keys."""
+    """Which kind of file it is, is told by its own keys, and of a template by its name."""
+    if path.suffix in _TEMPLATES:
+        return _template_problems(path)
     try:
         text = path.read_text(encoding="utf-8")
         data = Document(text, str(path)).data
@@ -31,6 +36,18 @@ def problems_of(path: Path) -> list[str]:
         return [str(error)]
     except RulesError as error:
         return list(error.problems)
+    return []
+
+
+def _template_problems(path: Path) -> list[str]:
+    try:
+        parse_template(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        return [f"{path}: cannot be read: {error.strerror}"]
+    except UnicodeDecodeError:
+        return [f"{path}: is no UTF-8 text"]
+    except ConfigError as error:
+        return error.problems
     return []
 
 

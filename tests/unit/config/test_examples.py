@@ -11,6 +11,7 @@ from responder.core.actions import ActionKind, Mode
 from responder.core.rules import Facts, Rulebook, match
 from responder.core.rulesfile import FIELDS, parse_rules
 from responder.core.strictyaml import models_in
+from responder.receivers.template import SAMPLE, parse_template
 
 CONFIG = Path(__file__).parents[3] / "config"
 TEXT = (CONFIG / "responder.yaml").read_text(encoding="utf-8")
@@ -120,3 +121,12 @@ def test_shipped_rules_decide(rulebook: Rulebook, facts: Facts, rule: str, actio
     (decided,) = match(rulebook, facts).matched
     assert decided.name == rule
     assert " ".join(action.kind for action in decided.actions) == actions
+
+
+def test_the_template_words_an_alert() -> None:
+    wording = parse_template((CONFIG / "templates" / "slack.j2").read_text(encoding="utf-8"), "slack.j2")
+
+    said = wording.render(SAMPLE)
+
+    assert said.splitlines()[0] == "*shop/orders: db-migrate failed: lock-timeout* (nobody)"
+    assert "> ERROR: canceling statement due to lock timeout" in said
