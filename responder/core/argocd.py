@@ -6,6 +6,9 @@ from enum import StrEnum
 import msgspec
 
 
+_WAITING_FOR_DELETION = "waiting for deletion of hook "
+
+
 class AppKey(msgspec.Struct, frozen=True, order=True):
     """Namespace and name of an Application object."""
 
@@ -154,6 +157,7 @@ class OperationRecord(msgspec.Struct, frozen=True):
     first_seen_at: datetime
     last_seen_at: datetime
     message: str = ""
+    message_at: datetime | None = None  # when this message was first seen
     finished_at: datetime | None = None
     revisions: tuple[str, ...] = ()
     sources: str = ""
@@ -174,3 +178,9 @@ class OperationRecord(msgspec.Struct, frozen=True):
     @property
     def ended(self) -> bool:
         return self.operation_phase.terminal or self.replaced
+
+    @property
+    def waits_for_deletion(self) -> str:
+        """The hook whose old Job has to go before it can run again: ``batch/Job/name``; empty otherwise."""
+        waiting = self.operation_phase is OperationPhase.RUNNING and self.message.startswith(_WAITING_FOR_DELETION)
+        return self.message.removeprefix(_WAITING_FOR_DELETION).partition(" and ")[0] if waiting else ""

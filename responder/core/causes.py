@@ -232,6 +232,19 @@ def diagnose_operation(record: OperationRecord) -> Diagnosis:
     )
 
 
+def _waiting_for_deletion(record: OperationRecord) -> Diagnosis:
+    return Diagnosis(
+        category=Category.STUCK_DELETION,
+        retry=Retry.FUTILE,
+        retry_reason=f"until the old {record.waits_for_deletion} is gone: look at its finalizers",
+        state_left=StateLeft.NONE,
+        state_reason="the hook has not been started",
+        confidence=Confidence.CERTAIN,
+        key_line=record.message,
+        because=(Because(record.message, source="argocd"),),
+    )
+
+
 Diagnoses = Mapping[tuple[str, int, str], Diagnosis]  # (operation id, attempt, hook identity) -> diagnosis
 
 
@@ -249,6 +262,8 @@ def diagnose_incident(views: Sequence[OperationView], diagnoses: Diagnoses) -> D
             found += of_hooks
         elif view.failed:
             found.append(diagnose_operation(view.record))
+        elif view.record.waits_for_deletion:
+            found.append(_waiting_for_deletion(view.record))
     return worst(found[0], found) if found else None
 
 

@@ -70,6 +70,7 @@ def _continue(record: OperationRecord, state: OperationState, at: datetime) -> O
         operation_phase=state.operation_phase,
         request=state.request,
         message=state.message,
+        message_at=record.message_at if state.message == record.message and record.message_at is not None else at,
         finished_at=state.finished_at,
         revisions=state.revisions or record.revisions or state.request.revisions,
         sources=state.sources or record.sources,

@@ -88,13 +88,26 @@ def _stuck(view: OperationView, situation: Situation) -> list[tuple[Trouble, dat
     """Hooks of a running operation that do not get on, with the moment from which it counts."""
     if view.record.ended or view.record.window_blocked:
         return []
-    found = []
+    found = _stuck_deletion(view, situation)
     for attempt in view.attempts:
         for hook in attempt.hooks:
             if hook.run is None or hook.failed or hook.succeeded or hook.stale:
                 continue
             found += _stuck_hook(view, hook, hook.run, situation)
     return found
+
+
+def _stuck_deletion(view: OperationView, situation: Situation) -> list[tuple[Trouble, datetime]]:
+    """The old Job does not go, so the new one is not made: Argo CD names it, and shows no hook."""
+    record, app = view.record, situation.app
+    name = record.waits_for_deletion.rpartition("/")[2]
+    if not name or record.message_at is None or app is None:
+        return []
+    ripe = record.message_at + situation.policy.stuck_after
+    text = f"hook {name} waits for the deletion of its old Job"
+    cluster = next((h.identity.cluster for a in view.attempts for h in a.hooks), "")
+    hook = HookIdentity(cluster, "Job", app.destination_namespace, name, "PreSync")
+    return [(Trouble(ripe, text, "argocd", record.started_at, hook, "stuck-deletion"), ripe)]
 
 
 def _stuck_hook(
