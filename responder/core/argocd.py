@@ -5,7 +5,6 @@ from enum import StrEnum
 
 import msgspec
 
-
 _WAITING_FOR_DELETION = "waiting for deletion of hook "
 
 

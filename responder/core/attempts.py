@@ -65,6 +65,7 @@ class OperationView(msgspec.Struct, frozen=True):
     record: OperationRecord
     attempts: tuple[Attempt, ...] = ()
     held: bool = False  # by the promotion gate's own hook: no failure of anybody's
+    cluster: str = ""  # its destination, as we name it
 
     @property
     def gaps(self) -> tuple[Gap, ...]:
@@ -133,7 +134,7 @@ def _view(
     own = [run for run in runs if run.created_at >= record.started_at and (until is None or run.created_at < until)]
     numbers = sorted({r.attempt for r in record.results})
     attempts = tuple(_attempt(number, record, cluster, own, runs) for number in numbers)
-    return OperationView(record, attempts, held)
+    return OperationView(record, attempts, held, cluster)
 
 
 def _attempt(

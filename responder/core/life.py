@@ -105,8 +105,7 @@ def _stuck_deletion(view: OperationView, situation: Situation) -> list[tuple[Tro
         return []
     ripe = record.message_at + situation.policy.stuck_after
     text = f"hook {name} waits for the deletion of its old Job"
-    cluster = next((h.identity.cluster for a in view.attempts for h in a.hooks), "")
-    hook = HookIdentity(cluster, "Job", app.destination_namespace, name, "PreSync")
+    hook = HookIdentity(view.cluster, "Job", app.destination_namespace, name, "PreSync")
     return [(Trouble(ripe, text, "argocd", record.started_at, hook, "stuck-deletion"), ripe)]
 
 
