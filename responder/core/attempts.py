@@ -112,7 +112,7 @@ def join(
     gates = frozenset((r.namespace, r.name) for r in runs if r.gate and r.tracked == admission.instance)
     ordered = sorted(records, key=lambda r: r.started_at)
     views = []
-    for record, following in zip(ordered, [*ordered[1:], None], strict=True):
+    for record, following in zip(ordered, [*ordered[1:], None], strict=False):
         shown, held = _without_gates(record, gates)
         until = following.started_at if following else None
         views.append(_view(shown, admitted, admission.cluster or "", until, held=held))
