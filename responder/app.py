@@ -156,7 +156,7 @@ class Responder:
             control_plane=self._settings.argocd.namespace,
             limits=self._settings.recorder,
             redactor=redactor,
-            scan=self._rules.signatures.scan_line,
+            scan=self._rules.signatures.scan,
             store=self._store,
             publish=self._publish,
             operations=self.cache.operations,

@@ -15,13 +15,21 @@ from typing import Final
 from responder.cluster.client import Kubernetes
 from responder.cluster.errors import ApiError, Forbidden, NotFound
 from responder.core.evidence import GapReason, LogChunk, LogSummary
-from responder.core.logstream import LineCutter, LogMovedError, Position, told_by_container
+from responder.core.logstream import (
+    LineCutter,
+    LogMovedError,
+    Position,
+    all_told_by_container,
+    stamp_of,
+    told_by_container,
+)
 from responder.core.logtape import SLACK, LogTape
 
 STAMP_BYTES: Final = 64
 DRAIN_SECONDS: Final = 10.0  # without a byte after the container's end: the stream is dead, not quiet
 GONE_SECONDS: Final = 10.0  # for the Pod watch to say what a 404 means
 MOVED_SECONDS: Final = 2.0
+TURN_SECONDS: Final = 0.005
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 5.0
 FORBIDDEN_PAUSE: Final = 30.0
@@ -92,18 +100,22 @@ class Follow:
         tape: LogTape,
         *,
         line: int,
+        turns: asyncio.Lock,
         on_lines: Callable[[int, bool], None],
     ) -> None:
-        """``on_lines`` gets bytes read, and whether a signature knows one of the lines."""
+        """``turns`` is shared by all: one works at a time, and not long. ``on_lines`` gets bytes read, and whether a
+        signature knows one of the lines.
+        """
         self.subject = subject
         self.tape = tape
         self.gap: GapReason | None = None
         self.detail = ""
         self._kubernetes = kubernetes
-        self._limit = line + SLACK + STAMP_BYTES
+        self._line = line
+        self._turns = turns
         self._on_lines = on_lines
         self._position = Position()
-        self._cutter = LineCutter(self._limit)
+        self._cutter = self._new_cutter()
         self._clean = False  # how the last stream ended
         self._moved = False
         self._complaint = ""
@@ -157,7 +169,9 @@ class Follow:
         if self._complaint and not self.tape.lines:
             self.gap, self.detail = GapReason.LOG_UNREADABLE, self._complaint
             return
-        self._add([rest] if (rest := self._cutter.rest()) else [])
+        if rest := self._cutter.rest():
+            self._add(rest + b"\n")
+            self.tape.bytes -= 1  # it had no newline
         self.gap = GapReason.LOG_ROTATED if self._moved else None
         self.tape.complete = not self._moved
 
@@ -167,7 +181,7 @@ class Follow:
             return _End.ABSENT  # only the last run before the present one is kept
         held = self._cutter.rest() if self._clean else b""
         self._position.reopen(moved=self._moved)
-        self._cutter = LineCutter(self._limit)
+        self._cutter = self._new_cutter()
         try:
             end = await self._read()
         except LogMovedError:
@@ -203,30 +217,45 @@ class Follow:
             try:
                 async for chunk in chunks:
                     hurry()
-                    self._take(chunk)
+                    await self._take(chunk)
             finally:
                 subject.notify(None)
         return _End.CLEAN
 
-    def _take(self, chunk: bytes) -> None:
+    def _new_cutter(self) -> LineCutter:
+        return LineCutter(self._line, self._line + SLACK + STAMP_BYTES)
+
+    async def _take(self, chunk: bytes) -> None:
+        loop = asyncio.get_running_loop()
         self.gap = None
         self._on_lines(len(chunk), False)
-        lines = self._cutter.feed(chunk)
+        async with self._turns:
+            began = loop.time()
+            for block in self._cutter.feed(chunk):
+                self._add(block)
+                if loop.time() - began > TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    began = loop.time()
         self.tape.bytes += self._cutter.cut_off
         self._cutter.cut_off = 0
-        self._add(lines)
 
-    def _add(self, lines: list[bytes]) -> None:
-        stamped = [line for line in lines if told_by_container(line)]
-        if len(stamped) != len(lines):
-            self._complaint = next(line for line in lines if not told_by_container(line)).decode("utf-8", "replace")
-        if self._position.last == b"" and stamped:
-            if self._foreign(stamped[0]):
+    def _add(self, block: bytes) -> None:
+        if not all_told_by_container(block):
+            block = self._without_complaints(block)
+        if block and self._position.last == b"":
+            if self._foreign(block):
                 raise LogMovedError
-            self._compare_recalled(stamped[0])
-        fresh = self._position.fresh(stamped)
+            self._compare_recalled(block)
+        fresh = self._position.fresh(block)
         if fresh and self.tape.add(fresh):
             self._on_lines(0, True)
+
+    def _without_complaints(self, block: bytes) -> bytes:
+        lines = block.splitlines(keepends=True)
+        complaints = [line for line in lines if not told_by_container(line)]
+        if complaints:
+            self._complaint = complaints[0].decode("utf-8", "replace").rstrip()
+        return b"".join(line for line in lines if told_by_container(line))
 
     def _compare_recalled(self, first: bytes) -> None:
         if self._recalled is None:
@@ -243,7 +272,7 @@ class Follow:
         ended = self.subject.finished_at
         if ended is None or self.subject.current > self.subject.restart:
             return False
-        return _stamp(line) > ended + timedelta(seconds=1)
+        return datetime.fromisoformat(stamp_of(line).decode("ascii", "replace")) > ended + timedelta(seconds=1)
 
     def _refused(self, error: ApiError | TimeoutError) -> _End:
         if isinstance(error, NotFound):
@@ -254,7 +283,3 @@ class Follow:
         if isinstance(error, ApiError) and error.status == 400:
             return _End.ABSENT if "previous terminated container" in error.message else _End.WAITING
         return _End.CUT
-
-
-def _stamp(line: bytes) -> datetime:
-    return datetime.fromisoformat(line.partition(b" ")[0].decode("ascii"))

@@ -11,7 +11,7 @@ from responder.cluster.slots import Slots
 from responder.config import Recorder as Limits
 from responder.core.evidence import GapReason
 from responder.core.hooks import ContainerRun, ContainerState, PodRun
-from responder.core.logtape import Bounds, LogTape, log_key
+from responder.core.logtape import Bounds, LogTape, Scan, log_key
 from responder.core.redaction import Redactor
 from responder.metrics import Metrics
 from responder.ports import Store, StoreError
@@ -26,7 +26,7 @@ class Readers:
         *,
         limits: Limits,
         redactor: Redactor,
-        scan: Callable[[str], bool],
+        scan: Scan,
         store: Store,
         metrics: Metrics,
         due: Callable[[], None],
@@ -41,6 +41,7 @@ class Readers:
         self._metrics = metrics
         self._due = due
         self._slots = Slots(limits.follows, metrics.recorder_follows.set)
+        self._turns = asyncio.Lock()
         self._tapes: dict[str, LogTape] = {}
 
     @property
@@ -58,9 +59,16 @@ class Readers:
             key = log_key(pod.uid, container.name, container.restart)
             subject = Subject(recording.run.namespace, pod.name, container.name, container.restart)
             tape = self._tapes[key] = LogTape(
-                key, self._bounds, redact=self._redactor.stream().line, scan=self._scan, room=self._room
+                key, self._bounds, redactor=self._redactor.stream(), scan=self._scan, room=self._room
             )
-            follow = Follow(self._kubernetes, subject, tape, line=self._limits.line, on_lines=self._on_lines)
+            follow = Follow(
+                self._kubernetes,
+                subject,
+                tape,
+                line=self._limits.line,
+                turns=self._turns,
+                on_lines=self._on_lines,
+            )
             recording.follows[key] = follow
             group.create_task(self._read(recording, key, follow, container), name=f"log {key}")
 

@@ -26,7 +26,7 @@ from responder.core.argocd import AppKey, OperationRecord
 from responder.core.hooknaming import app_key
 from responder.core.hooks import HookRun, PodRun
 from responder.core.hookwire import JobWire
-from responder.core.logtape import log_key
+from responder.core.logtape import Scan, log_key
 from responder.core.redaction import Redactor
 from responder.core.sightings import SeenEvent, SeenJob, SeenPod
 from responder.metrics import Metrics
@@ -55,7 +55,7 @@ class Recorder:
         control_plane: str,
         limits: Limits,
         redactor: Redactor,
-        scan: Callable[[str], bool],
+        scan: Scan,
         store: Store,
         publish: Callable[[HookRun, bool], None],
         operations: Callable[[AppKey], Sequence[OperationRecord]],
@@ -63,7 +63,7 @@ class Recorder:
         metrics: Metrics,
         pace: Pace = PACE,
     ) -> None:
-        """``scan``: does any signature know this line? ``operations`` of an Application, in any order."""
+        """``scan``: which lines of a block may a signature know? ``operations`` of an Application, in any order."""
         self.cluster = kubernetes.name
         self._kubernetes = kubernetes
         self._control_plane = control_plane

@@ -2,39 +2,52 @@
 
 ``sinceTime`` counts whole seconds and stamps repeat, so a log is resumed by (second, lines already read of it): the
 server filters line by line, the same lines come again in the same order.
+
+Lines travel in *blocks*: whole lines with their newlines. Most blocks are never cut up: nothing in them is of interest.
 """
 
 _SECOND = 19  # characters of 2026-11-21T12:10:20
+_DAY = 11  # of 2026-11-21T
 
 
 class LineCutter:
-    """Whole lines out of chunks. What is longer than ``limit`` bytes is cut there; memory stays bounded."""
+    """Blocks out of chunks. A line longer than ``longest`` bytes is cut there; memory stays bounded.
 
-    def __init__(self, limit: int) -> None:
+    A block of several lines has at most ``size`` bytes, so no line in it is longer than that.
+    """
+
+    def __init__(self, size: int, longest: int) -> None:
         self.cut_off = 0  # bytes, so far
-        self._limit = limit
+        self._size = size
+        self._longest = max(size, longest)
         self._rest = b""
         self._skipping = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        lines: list[bytes] = []
+        blocks: list[bytes] = []
         if self._skipping:
             at = chunk.find(b"\n")
             self.cut_off += len(chunk) if at < 0 else at
             if at < 0:
-                return lines
-            lines.append(self._rest)
+                return blocks
+            blocks.append(self._rest + b"\n")
             self._rest, self._skipping, chunk = b"", False, chunk[at + 1 :]
-        pieces = (self._rest + chunk).split(b"\n")
-        self._rest = pieces.pop()
-        lines += pieces if len(max(pieces, key=len, default=b"")) <= self._limit else [self._cut(p) for p in pieces]
-        if len(self._rest) > self._limit:
+        data, start = self._rest + chunk, 0
+        while (end := self._end(data, start)) > 0:
+            blocks.append(data[start:end] if end - start <= self._longest else self._cut(data[start : end - 1]) + b"\n")
+            start = end
+        self._rest = data[start:]
+        if len(self._rest) > self._longest:
             self._rest, self._skipping = self._cut(self._rest), True
-        return lines
+        return blocks
+
+    def _end(self, data: bytes, start: int) -> int:
+        """Behind the last newline that fits, else behind the first that does not; 0 when there is none."""
+        return (data.rfind(b"\n", start, start + self._size) + 1) or (data.find(b"\n", start + self._size) + 1)
 
     def _cut(self, line: bytes) -> bytes:
-        self.cut_off += max(0, len(line) - self._limit)
-        return line[: self._limit]
+        self.cut_off += max(0, len(line) - self._longest)
+        return line[: self._longest]
 
     def rest(self) -> bytes:
         """The last line, when it ended without a newline; also half a line, when the connection was cut."""
@@ -45,6 +58,15 @@ class LineCutter:
 def told_by_container(line: bytes) -> bool:
     """False for a line without a stamp: the kubelet wrote it itself, an error in place of a log."""
     return line[10:11] == b"T" and line[:2] == b"20" and line[4:5] == b"-"
+
+
+def all_told_by_container(block: bytes) -> bool:
+    """May say False of a block that spans midnight."""
+    return told_by_container(block) and _all_begin(block, block[:_DAY])
+
+
+def _all_begin(block: bytes, prefix: bytes) -> bool:
+    return block.startswith(prefix) and block.count(b"\n" + prefix) == block.count(b"\n") - 1
 
 
 class LogMovedError(Exception):
@@ -81,36 +103,42 @@ class Position:
         """An earlier life of ours read up to here, and the log has been rotated since."""
         self.last, self._resumed, self._moved = stamp, True, True
 
-    def fresh(self, lines: list[bytes]) -> list[bytes]:
+    def fresh(self, block: bytes) -> bytes:
         """Those of a stream's stamped lines that were not read yet, in order. Raises ``LogMovedError``."""
-        if self._resumed and lines:
-            lines = self._unread(lines)
-        if lines:
-            self._advance(lines)
-        return lines
+        if self._resumed and block:
+            block = b"".join(self._unread(block.splitlines(keepends=True)))
+        if block:
+            self._advance(block)
+        return block
 
     def _unread(self, lines: list[bytes]) -> list[bytes]:
         if self._moved:
-            lines = [line for line in lines if _stamp(line) > self.last]
+            lines = [line for line in lines if stamp_of(line) > self.last]
             self._resumed = not lines
             return lines
-        if self._left == self._count and _stamp(lines[0]) != self._first:
+        if self._left == self._count and stamp_of(lines[0]) != self._first:
             raise LogMovedError
         repeated = min(self._left, len(lines))
         self._left -= repeated
         self._resumed = self._left > 0
         return lines[repeated:]
 
-    def _advance(self, lines: list[bytes]) -> None:
-        self.last = _stamp(lines[-1])
+    def _advance(self, block: bytes) -> None:
+        self.last = stamp_of(block[block.rfind(b"\n", 0, -1) + 1 :])
+        if _all_begin(block, self._second) and self._second:
+            self._count += block.count(b"\n")
+            return
+        lines = block.split(b"\n")[:-1]
         seconds = [line[:_SECOND] for line in lines]
         newest = max(seconds)
         if newest > self._second:
-            self._second, self._first = newest, _stamp(lines[seconds.index(newest)])
+            self._second, self._first = newest, stamp_of(lines[seconds.index(newest)])
             self._count = seconds.count(newest)
         else:  # a line that comes late, of an older second, is not sent again
             self._count += seconds.count(self._second)
 
 
-def _stamp(line: bytes) -> bytes:
-    return line[: line.find(b" ")] if b" " in line else line
+def stamp_of(line: bytes) -> bytes:
+    """Of a stamped line; a line may be empty behind its stamp."""
+    end = line.find(b" ")
+    return line[:end] if end >= 0 else line.rstrip(b"\n")

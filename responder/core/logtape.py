@@ -1,22 +1,39 @@
 """What is kept of one container's log: its head, its tail, and every line between that a signature knows.
 
-Each line is redacted whole, then scanned, then kept or counted. ``lines == kept + dropped + held`` at any moment.
+Each line is redacted whole, then scanned, then kept or counted: ``lines == kept + dropped + held`` at any moment.
+A block in which neither redaction nor a signature finds anything is not cut up: it is text already.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 import msgspec
 
 from responder.core.evidence import LogChunk, LogSummary
+from responder.core.logstream import stamp_of
+from responder.core.redaction import next_suspect
 
 SLACK = 1024  # a secret that straddles the cut of a long line is not recognised: this much before it is thrown away
 _OVERHEAD = 200  # bytes that a held line costs beside its text
 _MATCHES = 2000  # lines kept from the middle
 _BEFORE, _AFTER = 3, 8  # lines kept around one that matched: databases explain themselves on the next ones
 
+Scan = Callable[[bytes], Iterable[tuple[int, int]]]  # begin and end of the lines of a block that a signature may know
+
+
+class Redacts(Protocol):
+    """``redaction.LineRedactor``: sees every line of one log that it may have to change, in order."""
+
+    @property
+    def within(self) -> bool: ...
+
+    def line(self, text: str) -> str: ...
+
 
 class Held(msgspec.Struct, frozen=True, gc=False):
+    """One line, ready to be stored."""
+
     number: int
     stamp: str
     text: str
@@ -24,6 +41,37 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     @property
     def size(self) -> int:
         return len(self.text) + _OVERHEAD
+
+    @property
+    def lines(self) -> int:
+        return 1
+
+
+class Stretch(msgspec.Struct, frozen=True, gc=False):
+    """Whole stamped lines as they came; nothing in them has to be redacted."""
+
+    number: int  # of the first
+    raw: bytes
+    lines: int
+
+    @property
+    def size(self) -> int:
+        return len(self.raw) + _OVERHEAD
+
+    def split(self, last: int) -> "tuple[Stretch | None, Stretch]":
+        """Apart before so many of its last lines."""
+        if last >= self.lines:
+            return None, self
+        at = len(self.raw)
+        for _ in range(last):
+            at = self.raw.rindex(b"\n", 0, at - 1) + 1
+        before = self.lines - last
+        return Stretch(self.number, self.raw[:at], before), Stretch(self.number + before, self.raw[at:], last)
+
+    def cut(self) -> Iterator[Held]:
+        for number, line in enumerate(self.raw.split(b"\n")[:-1], start=self.number):
+            stamp, _, body = line.partition(b" ")
+            yield Held(number, stamp.decode("ascii", "replace"), body.decode("utf-8", "replace"))
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -35,16 +83,8 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 class LogTape:
-    def __init__(
-        self,
-        key: str,
-        bounds: Bounds,
-        *,
-        redact: Callable[[str], str],
-        scan: Callable[[str], bool],
-        room: Callable[[], int],
-    ) -> None:
-        """``redact`` sees every line in order; ``room`` tells how many bytes this log may hold just now."""
+    def __init__(self, key: str, bounds: Bounds, *, redactor: Redacts, scan: Scan, room: Callable[[], int]) -> None:
+        """``room`` tells how many bytes this log may hold just now."""
         self.key = key
         self.lines = 0
         self.bytes = 0
@@ -52,10 +92,11 @@ class LogTape:
         self.dropped = 0
         self.complete = False
         self._bounds = bounds
-        self._redact = redact
+        self._redactor = redactor
         self._scan = scan
         self._room = room
         self._stored: frozenset[int] = frozenset()
+        self._stored_to = 0
         self._told = 0
         self._head_left = bounds.head
         self._matches_left = _MATCHES
@@ -63,30 +104,64 @@ class LogTape:
         self._after = 0
         self._pending: list[Held] = []  # goes to the store next
         self._pending_size = 0
-        self._tail: deque[Held] = deque()
+        self._tail: deque[Held | Stretch] = deque()
         self._tail_size = 0
         self._taken: list[Held] = []  # on its way to the store
         self._tail_budget = bounds.tail
         self._tail_taken_at = 0  # line number at which the tail was last stored
 
-    def add(self, raw_lines: Iterable[bytes]) -> bool:
-        """Stamped lines as the kubelet sent them, without newlines. True when a signature knows one of them."""
-        matched = False
-        longest = self._bounds.line + SLACK
-        for raw in raw_lines:
-            stamp, _, body = raw.partition(b" ")
-            self.lines += 1
-            self.bytes += len(body) + 1
-            text = self._redact(body.decode("utf-8", "replace"))
-            if len(body) > self._bounds.line:
-                text = self._cut(text, whole=len(body) < longest)
-            hit = self._scan(text)
-            matched |= hit
-            if self.lines in self._stored:
-                self.kept += 1
-            else:
-                self._hold(Held(self.lines, stamp.decode("ascii", "replace"), text), hit)
+    def add(self, block: bytes) -> bool:
+        """Stamped lines, each with its newline. True when a signature may know one of them."""
+        known = deque(begin for begin, _ in self._scan(block))
+        matched, suspect, at = bool(known), -1, 0
+        while at < len(block):
+            if suspect < at:  # looked for once, not again behind every line
+                found = next_suspect(block, at)
+                suspect = found[0] if found else len(block)
+            line = at if self._alone(block, at) else min(known[0] if known else len(block), suspect)
+            if line > at:
+                self._hold_plain(block[at:line])
+            if line >= len(block):
+                break
+            at = block.index(b"\n", line) + 1
+            hit = bool(known) and known[0] == line
+            if hit:
+                known.popleft()
+            self._hold_line(block[line : at - 1], hit)
         return matched
+
+    def _alone(self, block: bytes, at: int) -> bool:
+        """Must the line that begins here be looked at by itself, whatever it says?"""
+        return self._redactor.within or (at == 0 and len(block) > self._bounds.line)  # a line that long comes alone
+
+    def _hold_plain(self, raw: bytes) -> None:
+        """Lines without anything in them: those that are kept one by one, then all the others as they are."""
+        at = 0
+        while at < len(raw) and (self._head_left > 0 or self._after > 0 or self.lines < self._stored_to):
+            end = raw.index(b"\n", at)
+            self._hold_line(raw[at:end], hit=False, clean=True)
+            at = end + 1
+        if at < len(raw):
+            stretch = Stretch(self.lines + 1, raw[at:], raw.count(b"\n", at))
+            self.lines += stretch.lines
+            self.bytes += len(stretch.raw) - _stamp_bytes(stretch.raw, stretch.lines)
+            self._tail.append(stretch)
+            self._tail_size += stretch.size
+            self._evict()
+
+    def _hold_line(self, raw: bytes, hit: bool, *, clean: bool = False) -> None:
+        stamp, _, body = raw.partition(b" ")
+        self.lines += 1
+        self.bytes += len(body) + 1
+        text = body.decode("utf-8", "replace")
+        if not clean:
+            text = self._redactor.line(text)
+        if len(body) > self._bounds.line:
+            text = self._cut(text, whole=len(body) < self._bounds.line + SLACK)
+        if self.lines in self._stored:
+            self.kept += 1
+        else:
+            self._hold(Held(self.lines, stamp.decode("ascii", "replace"), text), hit)
 
     def _cut(self, text: str, *, whole: bool) -> str:
         return text[: min(self._bounds.line, len(text) if whole else max(0, len(text) - SLACK))]
@@ -96,18 +171,33 @@ class LogTape:
             self._head_left -= line.size
             self._keep(line)
         elif hit and self._matches_left > 0 and self._middle_left > 0:
-            before = [self._tail.pop() for _ in range(min(_BEFORE, len(self._tail)))]
-            self._tail_size -= sum(held.size for held in before)
-            for held in (*reversed(before), line):
+            for held in (*self._last(_BEFORE), line):
                 self._keep_of_middle(held)
             self._after = _AFTER
-        elif self._after > 0:
+        elif self._after > 0 and self._middle_left > 0:
             self._after -= 1
             self._keep_of_middle(line)
         else:
+            self._after = 0
             self._tail.append(line)
             self._tail_size += line.size
             self._evict()
+
+    def _last(self, count: int) -> list[Held]:
+        """Takes so many lines off the tail's end; they come in order."""
+        taken: list[Held] = []
+        while self._tail and len(taken) < count:
+            newest = self._tail.pop()
+            self._tail_size -= newest.size
+            if isinstance(newest, Held):
+                taken.insert(0, newest)
+                continue
+            before, end = newest.split(count - len(taken))
+            taken[:0] = end.cut()
+            if before is not None:
+                self._tail.append(before)
+                self._tail_size += before.size
+        return taken
 
     def _keep(self, line: Held) -> None:
         self._pending.append(line)
@@ -121,13 +211,27 @@ class LogTape:
     def _evict(self) -> None:
         limit = min(self._bounds.tail, max(self._room() - self._pending_size, SLACK))
         while self._tail_size > limit and self._tail:
-            self._tail_size -= self._tail.popleft().size
-            self.dropped += 1
+            oldest = self._tail.popleft()
+            self._tail_size -= oldest.size
+            self.dropped += oldest.lines
+            if isinstance(oldest, Stretch) and not self._tail:
+                self._keep_the_end(oldest, limit)
+
+    def _keep_the_end(self, oldest: Stretch, limit: int) -> None:
+        """A single stretch that is too large: its newest lines stay."""
+        at = oldest.raw.find(b"\n", max(0, len(oldest.raw) - (limit - _OVERHEAD))) + 1
+        if limit <= _OVERHEAD or not 0 < at < len(oldest.raw):
+            return
+        raw = oldest.raw[at:]
+        lines = raw.count(b"\n")
+        self._tail.append(Stretch(oldest.number + oldest.lines - lines, raw, lines))
+        self._tail_size += self._tail[-1].size
+        self.dropped -= lines
 
     @property
     def held(self) -> int:
         """Lines read that are neither stored nor dropped."""
-        return len(self._pending) + len(self._tail) + len(self._taken)
+        return len(self._pending) + sum(part.lines for part in self._tail) + len(self._taken)
 
     def take(self, *, ended: bool) -> LogChunk | None:
         """What goes to the store now; then ``stored`` or ``give_back``. The tail goes when the log has ended.
@@ -139,7 +243,8 @@ class LogTape:
         if ended or self._tail_size <= self._tail_budget or self.lines >= 2 * self._tail_taken_at:
             self._tail_budget -= self._tail_size
             self._tail_taken_at = max(self.lines, 1)
-            lines = sorted([*lines, *self._tail], key=lambda held: held.number)
+            tail = (line for part in self._tail for line in (part.cut() if isinstance(part, Stretch) else (part,)))
+            lines = sorted([*lines, *tail], key=lambda held: held.number)
             self._tail.clear()
             self._tail_size = 0
         self._pending, self._pending_size = [], 0
@@ -164,12 +269,12 @@ class LogTape:
             else:
                 self._tail.append(line)
                 self._tail_size += line.size
-        self._tail = deque(sorted(self._tail, key=lambda held: held.number))
+        self._tail = deque(sorted(self._tail, key=lambda part: part.number))
         self._evict()
 
     def recall(self, stored: LogChunk) -> None:
         """What an earlier life of ours kept; the log is read again from its first line, or goes on by ``skip``."""
-        self._stored = frozenset(stored.numbers)
+        self._stored, self._stored_to = frozenset(stored.numbers), stored.numbers[-1]
 
     def skip(self, summary: LogSummary) -> None:
         """Lines of an earlier life that cannot be read again: numbers go on after them."""
@@ -185,6 +290,11 @@ class LogTape:
     def summary(self) -> LogSummary:
         """What the store has: lines that are still on their way to it are not dropped."""
         return LogSummary(self.key, self.lines, self.bytes, self.dropped, self.complete)
+
+
+def _stamp_bytes(raw: bytes, lines: int) -> int:
+    """The kubelet's stamps are all of one length, with a space behind them."""
+    return (len(stamp_of(raw)) + 1) * lines
 
 
 def log_key(pod_uid: str, container: str, restart: int) -> str:

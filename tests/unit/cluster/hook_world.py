@@ -1,7 +1,7 @@
 """One hook Job after another in a small cluster, with the recorder watching."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from responder.cluster.reflector import Pace
 from responder.config import Recorder as Limits
 from responder.core.argocd import AppKey, OperationRecord
 from responder.core.hooks import ContainerRun, HookRun
+from responder.core.logtape import Scan
 from responder.core.redaction import Redactor
 from responder.demo.api import Api
 from responder.demo.apiserver import ApiServer
@@ -254,9 +255,9 @@ class HookWorld:
         )
 
 
-def never(text: str) -> bool:
-    del text
-    return False
+def never(block: bytes) -> Iterable[tuple[int, int]]:
+    del block
+    return ()
 
 
 @asynccontextmanager
@@ -264,7 +265,7 @@ async def hook_world(
     folder: Path,
     *,
     limits: Limits | None = None,
-    scan: Callable[[str], bool] = never,
+    scan: Scan = never,
     world: HookWorld | None = None,
     clock: WallClock | None = None,
 ) -> AsyncIterator[HookWorld]:
@@ -286,9 +287,7 @@ async def hook_world(
 
 
 @asynccontextmanager
-async def _recording(
-    world: HookWorld, limits: Limits, scan: Callable[[str], bool], clock: WallClock
-) -> AsyncIterator[None]:
+async def _recording(world: HookWorld, limits: Limits, scan: Scan, clock: WallClock) -> AsyncIterator[None]:
     async with Kubernetes.from_url(world.server.url) as kubernetes, asyncio.TaskGroup() as group:
         world.recorder = Recorder(
             kubernetes,

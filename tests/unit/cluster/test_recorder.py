@@ -29,6 +29,15 @@ from tests.unit.cluster.hook_world import (
 KILLED = {"exitCode": 137, "reason": "ContainerStatusUnknown", "startedAt": None, "finishedAt": None}
 
 
+def errors(block: bytes) -> Iterator[tuple[int, int]]:
+    """Lines that say ERROR."""
+    begin = 0
+    for line in block.splitlines(keepends=True):
+        if b"ERROR" in line:
+            yield begin, begin + len(line) - 1
+        begin += len(line)
+
+
 def log_request(request: web.Request) -> bool:
     return request.path.endswith("/log")
 
@@ -360,7 +369,7 @@ async def test_an_exit_code_stays_when_the_pod_is_killed_afterwards(tmp_path: Pa
 
 async def test_a_line_that_a_signature_knows_is_stored_at_once(tmp_path: Path) -> None:
     limits = Limits(spill_every=timedelta(hours=1))
-    async with hook_world(tmp_path, limits=limits, scan=lambda text: "ERROR" in text) as world:
+    async with hook_world(tmp_path, limits=limits, scan=errors) as world:
         pod = world.pod_status(world.pod(world.job()), "Running", migrate=running())
         world.log(pod, "quiet\n")
         world.log(pod, "ERROR: deadlock detected\n")
