@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from responder.core.argocd import Application, OperationPhase
+from responder.core.argocd import Application, Deployment, OperationPhase
 from responder.core.attempts import OperationView
 from responder.core.evidence import Freshness
 from responder.core.failure import StateLeft
@@ -89,7 +89,9 @@ def _pending(reason: str, fresh: Freshness) -> GateAnswer:
 def _of_application(candidate: Candidate, revision: str, fresh: Freshness) -> GateAnswer:
     app, name = candidate.app, str(candidate.app.key)
     of_revision = [
-        v for v in candidate.views if revision in v.record.revisions or revision in v.record.request.revisions
+        v
+        for v in candidate.views
+        if v.record.request.full and (revision in v.record.revisions or revision in v.record.request.revisions)
     ]
     newest = of_revision[-1] if of_revision else None
     if newest is not None and _succeeded(newest):
@@ -100,7 +102,7 @@ def _of_application(candidate: Candidate, revision: str, fresh: Freshness) -> Ga
         return _failed(candidate, revision, fresh)
     if newest is not None and not newest.record.ended:
         return _pending(f"{name} syncs {revision} now", fresh)
-    if any(revision in d.revisions for d in app.history):
+    if any(revision in d.revisions for d in _unobserved(candidate)):
         return GateAnswer(
             GateResult.SUCCESS,
             f"{name} deployed {revision} before we watched (unobserved)",
@@ -109,9 +111,15 @@ def _of_application(candidate: Candidate, revision: str, fresh: Freshness) -> Ga
     return _pending(f"{name} has not synced {revision}", fresh)
 
 
+def _unobserved(candidate: Candidate) -> list[Deployment]:
+    """Of the history what ran before we watched: syncs that we saw without their hooks stand in it as well."""
+    seen = frozenset(view.record.started_at for view in candidate.views)
+    return [d for d in candidate.app.history if d.started_at not in seen]
+
+
 def _succeeded(view: OperationView) -> bool:
-    """A full sync that ended well, and so did each of its hooks in the attempt that counts."""
-    if view.record.operation_phase is not OperationPhase.SUCCEEDED or not view.record.request.full:
+    """It ended well, and so did each of its hooks in the attempt that counts."""
+    if view.record.operation_phase is not OperationPhase.SUCCEEDED:
         return False
     last = view.attempts[-1].hooks if view.attempts else ()
     return all(hook.succeeded for hook in last)
