@@ -14,7 +14,7 @@ from responder.web.access import wants_page
 log = logging.getLogger("responder.web")
 
 CONTENT_TYPE = "application/problem+json"
-RETRY_AFTER = "2"  # seconds; a store is away for moments
+RETRY_AFTER = "2"  # seconds; Argo CD honours it without a cap, in its only worker
 
 Page = Callable[[web.Request, "Problem"], web.Response]
 

@@ -4,20 +4,21 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from http import HTTPStatus
 from time import perf_counter
 
-import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from responder.core.argocd import AppKey
 from responder.core.notification import Notification, Refusal, parse_notification
 from responder.metrics import Metrics
 from responder.ports import AddWakeup, Clock, Store, StoreError, Trigger, Wakeup
 from responder.web.access import bearer, same
+from responder.web.problems import RETRY_AFTER, problem
 
 log = logging.getLogger("responder.webhook")
 
-_RETRY_AFTER = "2"  # seconds; Argo CD honours it without a cap, in its only worker
 _TEXT_LIMIT = 64 << 10  # of a stock template's text, which is read only to be thrown away
 
 
@@ -57,6 +58,8 @@ class Intake:
                 body = await _read(request, limit)
         except TimeoutError:
             return "timeout", _problem(408, f"the body did not come within {self._read_deadline:g} s")
+        except (web.RequestPayloadError, HttpProcessingError) as error:
+            return "invalid", _problem(400, f"the body cannot be read: {type(error).__name__}")
         if body is None:
             return "too-large", _problem(413, f"the body is larger than {limit} bytes")
         if request.method == "GET":
@@ -72,13 +75,13 @@ class Intake:
             await self._store.commit(AddWakeup(Wakeup(hint.app, trigger, self._clock.now())))
         except StoreError as error:
             log.warning("webhook not kept: %s", error)
-            return "unavailable", _problem(503, "the store is not available", {"Retry-After": _RETRY_AFTER})
+            return "unavailable", _problem(503, "the store is not available", {"Retry-After": RETRY_AFTER})
         self._wake(hint.app, trigger)
         return result, web.Response(status=202)
 
     def _known(self, given: str) -> bool:
         matches = [same(given, token) for token in self._tokens]  # all of them, so that the time tells nothing
-        return any(matches)
+        return bool(given) and any(matches)
 
 
 async def _read(request: web.Request, limit: int) -> bytes | None:
@@ -96,5 +99,4 @@ async def _read(request: web.Request, limit: int) -> bytes | None:
 
 
 def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
-    body = msgspec.json.encode({"status": status, "detail": detail})
-    return web.Response(status=status, body=body, content_type="application/problem+json", headers=headers)
+    return problem(status, HTTPStatus(status).phrase, detail, headers)

@@ -1,6 +1,6 @@
 """A responder in small: the real store, loader, reconciler, desk and faces, before a cluster that is written down."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application as WebApplication
 from aiohttp.web import Request
 from prometheus_client import CollectorRegistry
+from typing_extensions import override
 
 from responder.core.actions import Act, ActionRecord, Outcome, OutcomeResult, Switch
 from responder.core.alert import Alert
@@ -33,7 +34,7 @@ from responder.core.situation import Policy, Routes
 from responder.desk import Desk
 from responder.loading import Rules
 from responder.metrics import Metrics
-from responder.ports import AppendLog, PutHookRun, PutOperation, Store
+from responder.ports import Actuator, AppendLog, Cluster, PutHookRun, PutOperation, Store
 from responder.reconcile import Reconciler
 from responder.shipped import signatures
 from responder.web.access import Access, NamedToken, Role
@@ -48,6 +49,7 @@ VIEWER = "token-of-grafana"
 WEBHOOK = ("webhook-token-old", "webhook-token-new")
 REVISION = "4f1d2c8a9b7e6f5d4c3b2a1908f7e6d5c4b3a291"
 BEFORE = "1111111111111111111111111111111111111111"
+SIGNATURES = signatures()
 CORPUS = Path(__file__).parents[2] / "corpus" / "logs"
 
 RULES = """
@@ -63,8 +65,8 @@ rules:
 """
 
 
-class WrittenCluster:
-    """``ports.Cluster`` over dictionaries that a test fills."""
+class WrittenCluster(Cluster):
+    """Over dictionaries that a test fills."""
 
     def __init__(self) -> None:
         self.apps: dict[AppKey, Application] = {}
@@ -84,12 +86,15 @@ class WrittenCluster:
     def operations(self, key: AppKey) -> Sequence[OperationRecord]:
         return self.records.get(key, ())
 
+    @override
     def project_permits(self, project: str, server: str, name: str, namespace: str) -> bool:
         return project == "shop" and namespace == "shop"
 
+    @override
     def sync_window_open(self, app: Application, *, automated: bool, now: datetime) -> bool | None:
         return True
 
+    @override
     def project_annotation(self, project: str, name: str) -> str | None:
         return None
 
@@ -97,8 +102,8 @@ class WrittenCluster:
         return self.fresh
 
 
-class IdleActuator:
-    """``ports.Actuator`` that may do everything and is asked for nothing here."""
+class IdleActuator(Actuator):
+    """May do everything and is asked for nothing here."""
 
     async def perform(self, act: Act) -> Outcome:
         return Outcome(OutcomeResult.BEGUN, at=act.action.begun_at)
@@ -131,7 +136,7 @@ class World:
         self.rules = Rules(
             rulebook=parse_rules(RULES, "rules.yaml", frozenset()),
             policy=Policy(routes=Routes(default=("pager",)), environments=("staging", "production")),
-            signatures=signatures(),
+            signatures=SIGNATURES,
             control_plane="argocd",
             clusters={"https://kubernetes.default.svc": "in-cluster"},
         )
@@ -243,7 +248,7 @@ def failed_run(
     return HookRun(
         cluster="in-cluster", kind="Job", namespace="shop", name="db-migrate", uid=f"job-{key.name}",
         created_at=after(-1.2), tracked=key.name, hook_types=("PreSync",), images=(image,), idempotent=True,
-        conditions=(JobCondition("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit", NIGHT),),
+        conditions=(JobCondition("Failed", "BackoffLimitExceeded", "the backoff limit is reached", NIGHT),),
         pods=(pod,), gaps=gaps,
     )  # fmt: skip
 
@@ -270,7 +275,6 @@ def state_of(record: OperationRecord) -> OperationState:
 
 
 Client = TestClient[Request, WebApplication]
-Served = Callable[..., "AsyncIterator[Client]"]
 
 
 @asynccontextmanager
