@@ -24,12 +24,13 @@ from responder.cluster.client import Kubernetes
 from responder.cluster.recorder import Recorder
 from responder.cluster.reflector import Reflector
 from responder.cluster.reviews import Permissions
-from responder.config import ClusterConfig, ConfigError, Settings, read_secret
+from responder.config import ClusterConfig, ConfigError, Settings, read_key, read_secret, read_text
 from responder.core.argocd import AppKey
 from responder.core.hooks import HookRun
 from responder.core.redaction import Redactor
 from responder.core.rules import Rulebook
 from responder.core.rulesfile import RulesError, parse_rules
+from responder.core.signatures import SignatureError, Signatures
 from responder.core.situation import Policy, Routes
 from responder.desk import Desk
 from responder.gauges import Gauges, HookCounter
@@ -270,7 +271,7 @@ def _load_rules(settings: Settings) -> Rules:
     return Rules(
         rulebook=_rulebook(settings),
         policy=_policy(settings),
-        signatures=signatures(settings.signatures),
+        signatures=_signatures(settings),
         control_plane=settings.argocd.namespace,
         clusters={address: c.name for c in settings.clusters for address in (c.server.rstrip("/"), c.name) if address},
     )
@@ -280,12 +281,19 @@ def _rulebook(settings: Settings) -> Rulebook:
     if settings.rules is None:
         return Rulebook()
     try:
-        text = settings.rules.read_text(encoding="utf-8")
+        text = read_text(settings.rules)
         return parse_rules(text, str(settings.rules), frozenset(r.name for r in settings.receivers))
-    except OSError as error:
-        raise ConfigError([f"{settings.rules}: cannot be read: {error.strerror}"]) from error
     except RulesError as error:
         raise ConfigError(list(error.problems)) from error
+
+
+def _signatures(settings: Settings) -> Signatures:
+    try:
+        return signatures(settings.signatures)
+    except SignatureError as error:
+        raise ConfigError([str(error)]) from error
+    except OSError as error:
+        raise ConfigError([f"{error.filename}: cannot be read: {error.strerror}"]) from error
 
 
 def _policy(settings: Settings) -> Policy:
@@ -320,7 +328,7 @@ def _policy(settings: Settings) -> Policy:
 def _redaction_key(settings: Settings) -> bytes:
     if settings.redaction.key_file is None:
         return os.urandom(32)
-    return read_secret(settings.redaction.key_file).encode()
+    return read_key(settings.redaction.key_file)
 
 
 async def _connect(config: ClusterConfig, metrics: Metrics) -> Kubernetes:

@@ -1,153 +1,258 @@
 """Commands that ask a running service: incidents, gate, blocks, decisions."""
 
-import argparse
+import http.client
 import json
-import os
+import math
+import re
 import sys
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import quote, urlencode, urlsplit
 
-GOOD, NO, NOT_YET, COULD_NOT_ASK = 0, 1, 3, 4
+from responder.exits import BAD_INPUT, COULD_NOT_ASK, GOOD, NO, NOT_YET
+from responder.terminal import plain
+
 _DEADLINE = 10.0  # seconds, of one question
 _ASK_EVERY = 5.0
-
-Command = Callable[..., argparse.ArgumentParser]
+_LARGEST = 64 << 20  # bytes of an answer
+_PAGE = 200
 
 
 class AskError(Exception):
-    """No answer, or one that is no answer; says what to do."""
+    """No answer, or one that is no answer; says what to do. ``refused``: it was heard, and asking again is no use."""
+
+    def __init__(self, message: str, *, refused: bool = False, code: int = COULD_NOT_ASK) -> None:
+        super().__init__(message)
+        self.refused = refused
+        self.code = code
 
 
-def add_parsers(commands: Any, command: Command) -> None:
-    incidents = command(commands, "incidents", show_incidents, "list incidents, or show one")
-    incidents.add_argument("what", nargs="?", default="list", choices=["list", "show"])
-    incidents.add_argument("incident", nargs="?", metavar="INCIDENT")
-    incidents.add_argument("--state", help="firing, acknowledged, resolved, superseded")
-    gate = command(commands, "gate", ask_gate, "may this revision go on? exit 0 success, 1 failure, 3 pending")
-    for name in ("service", "environment", "namespace", "application", "revision"):
-        gate.add_argument(f"--{name}", default="")
-    gate.add_argument("--for", dest="purpose", choices=["sync"], help="sync: asked by a hook of the sync itself")
-    gate.add_argument("--wait", type=float, nargs="?", const=300.0, default=0.0, metavar="SECONDS",
-                      help="ask until the answer is no longer pending (300)")  # fmt: skip
-    gate.add_argument("--fail-open", action="store_true", help="exit 0 when the responder cannot be asked")
-    blocks = command(commands, "blocks", show_blocks, "blocks in force")
-    decisions = command(commands, "decisions", decide, "approve or decline what waits for a person")
-    decisions.add_argument("what", choices=["approve", "decline"])
-    decisions.add_argument("decision", metavar="DECISION")
-    decisions.add_argument("--evidence", default="", metavar="VERSION", help="evidence version that you saw")
-    for parser in (incidents, gate, blocks, decisions):
-        parser.add_argument("--server", default=os.environ.get("RESPONDER_SERVER", "http://127.0.0.1:8080"))
-        parser.add_argument("--token-file", type=Path, default=None)
-        parser.add_argument("--json", action="store_true")
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A token goes to the server that was named, and to no other."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
 
 
-def _call(arguments: argparse.Namespace, method: str, path: str, body: dict[str, str] | None = None) -> Any:
-    headers = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": "responder-cli"}
-    if arguments.token_file is not None:
-        headers["Authorization"] = f"Bearer {_token(arguments.token_file)}"
-    url = f"{arguments.server.rstrip('/')}{path}"
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise AskError(f"{arguments.server} is no http(s) address")
-    data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 - checked above
+class Server:
+    def __init__(self, address: str, token_file: Path | None) -> None:
+        if urlsplit(address).scheme not in ("http", "https"):
+            raise AskError(f"{address} is no http(s) address", refused=True, code=BAD_INPUT)
+        self._address = address.rstrip("/")
+        self._headers = {"Accept": "application/json", "User-Agent": "responder-cli"}
+        if token_file is not None:
+            self._headers["Authorization"] = f"Bearer {_token(token_file)}"
+        self._opener = urllib.request.build_opener(_NoRedirects)
+
+    def ask(self, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
+        try:
+            answer = json.loads(self.read(method, path, body))
+        except ValueError as error:
+            raise AskError(f"{self._address} does not answer like a responder: it sent no JSON") from error
+        if not isinstance(answer, dict):
+            raise AskError(f"{self._address} does not answer like a responder")
+        return answer
+
+    def read(self, method: str, path: str, body: dict[str, str] | None = None) -> bytes:
+        data = None if body is None else json.dumps(body).encode()
+        headers = self._headers if data is None else {**self._headers, "Content-Type": "application/json"}
+        request = urllib.request.Request(self._address + path, data=data, headers=headers, method=method)  # noqa: S310 - http(s), see above
+        try:
+            with self._opener.open(request, timeout=_DEADLINE) as answer:
+                read: bytes = answer.read(_LARGEST)
+                return read
+        except urllib.error.HTTPError as error:
+            with error:
+                _refused(error)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise AskError(f"{self._address} cannot be asked: {reason or type(error).__name__}") from error
+
+
+def _refused(error: urllib.error.HTTPError) -> NoReturn:
     try:
-        with urllib.request.urlopen(request, timeout=_DEADLINE) as answer:  # noqa: S310 - checked above
-            return json.loads(answer.read() or b"null")
-    except urllib.error.HTTPError as error:
-        raise AskError(f"{error.code} {error.reason}: {_detail(error.read())}") from error
-    except (OSError, ValueError) as error:
-        raise AskError(f"{arguments.server} cannot be asked: {error}") from error
+        told = json.loads(error.read(_LARGEST))
+        detail = told.get("detail") or told.get("title") or ""
+    except (OSError, ValueError, AttributeError, http.client.HTTPException):
+        detail = ""
+    refused = 300 <= error.code < 500 and error.code not in (408, 429)
+    code = BAD_INPUT if error.code in (400, 422) else NO if error.code == 409 else COULD_NOT_ASK
+    raise AskError(
+        f"{error.code} {error.reason}{f': {detail}' if detail else ''}", refused=refused, code=code
+    ) from error
 
 
 def _token(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise AskError(f"{path}: cannot be read: {error.strerror}") from error
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise AskError(f"{path}: cannot be read: {reason}", refused=True, code=BAD_INPUT) from error
+    if not re.fullmatch(r"[!-~]+", token):
+        raise AskError(f"{path}: a token is one line of printable ASCII", refused=True, code=BAD_INPUT)
+    return token
 
 
-def _detail(body: bytes) -> str:
-    try:
-        return str(json.loads(body).get("detail", ""))
-    except (ValueError, AttributeError):
-        return ""
+def asking(command: Callable[[Server, Namespace], int]) -> Callable[[Namespace], int]:
+    """A command with the server that its arguments name; its exit code when there is no answer."""
 
+    def run(arguments: Namespace) -> int:
+        try:
+            return command(Server(arguments.server, arguments.token_file), arguments)
+        except AskError as error:
+            sys.stderr.write(f"{plain(str(error))}\n")
+            return error.code
+        except (KeyError, TypeError, AttributeError) as error:
+            sys.stderr.write(f"{arguments.server} does not answer like this responder: {error!r}\n")
+            return COULD_NOT_ASK
 
-def _failed(error: AskError) -> int:
-    sys.stderr.write(f"{error}\n")
-    return COULD_NOT_ASK
+    return run
 
 
 def _say(value: Any, text: str, *, as_json: bool) -> None:
-    sys.stdout.write((json.dumps(value) if as_json else text) + "\n")
+    sys.stdout.write((json.dumps(value) if as_json else plain(text)) + "\n")
 
 
-def show_incidents(arguments: argparse.Namespace) -> int:
-    try:
-        if arguments.what == "show":
-            _say_incident(arguments, _call(arguments, "GET", f"/v1/incidents/{arguments.incident}"))
-            return GOOD
-        query = urllib.parse.urlencode({"state": arguments.state} if arguments.state else {})
-        for incident in _call(arguments, "GET", f"/v1/incidents?{query}")["incidents"]:
-            _say_incident(arguments, incident)
-    except AskError as error:
-        return _failed(error)
+# incidents
+
+
+@asking
+def list_incidents(server: Server, arguments: Namespace) -> int:
+    for incident in _incidents(server, arguments):
+        app = incident["application"]
+        category, retry, left = (incident[name] or "unknown" for name in ("category", "retry", "state_left"))
+        state, name = f"{incident['state']:<12}", f"{app['namespace']}/{app['name']}"
+        text = f"{incident['id']}  {incident['opened_at']}  {state}  {name}  {category}  retry {retry}  left {left}"
+        _say(incident, text, as_json=arguments.json)
     return GOOD
 
 
-def _say_incident(arguments: argparse.Namespace, incident: dict[str, Any]) -> None:
-    app, found = incident["application"], incident.get("diagnosis") or {}
-    category, retry, left = (found.get(name, "unknown") for name in ("category", "retry", "state_left"))
-    name = f"{app['namespace']}/{app['name']}"
-    text = f"{incident['id']}  {incident['state']:<12} {name}  {category}  retry {retry}  left {left}"
-    _say(incident, text, as_json=arguments.json)
+def _incidents(server: Server, arguments: Namespace) -> Iterator[dict[str, Any]]:
+    wanted = {name: getattr(arguments, name) for name in ("state", "project", "application", "category")}
+    query, left, cursor = {name: value for name, value in wanted.items() if value}, arguments.limit, ""
+    while left > 0:
+        page = {**query, "limit": min(left, _PAGE), **({"cursor": cursor} if cursor else {})}
+        answer = server.ask("GET", f"/v1/incidents?{urlencode(page)}")
+        yield from answer["incidents"]
+        left -= len(answer["incidents"])
+        cursor = answer["next_cursor"] or ""
+        if not cursor:
+            return
 
 
-def ask_gate(arguments: argparse.Namespace) -> int:
-    """Fails closed: what cannot be asked is no success, unless ``--fail-open`` says so."""
-    deadline = time.monotonic() + arguments.wait
+@asking
+def show_incident(server: Server, arguments: Namespace) -> int:
+    incident = _incident(server, arguments)
+    app, found = incident["application"], incident["diagnosis"] or {}
+    lines = [
+        f"{incident['id']}  {incident['state']}  {app['namespace']}/{app['name']}",
+        f"  cause: {found.get('category', 'unknown')} ({found.get('confidence', 'guess')})",
+        f"  retry {found.get('retry', 'unknown')}: {found.get('retry_reason', 'not diagnosed yet')}",
+        f"  left behind: {found.get('state_left', 'unknown')}: {found.get('state_reason', '')}",
+        *(f"  {because['line']:>6} | {because['text']}" for because in found.get("because", ())),
+        *(f"  gap: {gap['source']}: {gap['reason']}" for op in incident["operations"] for gap in op["gaps"]),
+        *(line for decision in incident["decisions"] for line in _decision(decision)),
+        *([f"  now: {found['advice']}"] if found.get("advice") else []),
+    ]
+    if arguments.json:
+        _say(incident, "", as_json=True)
+    else:
+        sys.stdout.writelines(plain(line) + "\n" for line in lines)
+    return GOOD
+
+
+def _decision(decision: dict[str, Any]) -> Iterator[str]:
+    result = decision["verdict"]["result"]
+    yield f"  {decision['action']} ({decision['mode']}, rule {decision['rule']}): {result}"
+    yield from (f"    {reason}" for reason in decision["verdict"]["reasons"])
+    if result == "needs-approval":
+        yield f"    responder decisions approve {decision['id']} --evidence {decision['evidence_version']}"
+
+
+@asking
+def export_incident(server: Server, arguments: Namespace) -> int:
+    """A case: the incident and every log that is kept of it, redacted as they are stored."""
+    incident = _incident(server, arguments)
+    hrefs = dict.fromkeys(_hrefs(incident["operations"]))
+    logs = {href: server.ask("GET", f"{quote(href)}?format=json")["lines"] for href in hrefs}
+    sys.stdout.write(json.dumps({"schema": 1, "incident": incident, "logs": logs}, indent=2) + "\n")
+    return GOOD
+
+
+def _hrefs(value: Any) -> Iterator[str]:
+    """Of logs, wherever they stand in an operation."""
+    if isinstance(value, dict):
+        if isinstance(log := value.get("log"), dict) and str(log.get("href", "")).startswith("/v1/logs/"):
+            yield log["href"]
+        for inner in value.values():
+            yield from _hrefs(inner)
+    if isinstance(value, list):
+        for inner in value:
+            yield from _hrefs(inner)
+
+
+def _incident(server: Server, arguments: Namespace) -> dict[str, Any]:
+    return server.ask("GET", f"/v1/incidents/{quote(arguments.incident, safe='')}")
+
+
+# the gate
+
+
+def ask_gate(arguments: Namespace) -> int:
+    """Fails closed: what cannot be asked is no success, unless ``--fail-open`` says so; a refusal never is."""
+    deadline = time.monotonic() + (arguments.wait if math.isfinite(arguments.wait) else 0.0)
     while True:
-        code, line = _ask_once(arguments)
-        if code in (GOOD, NO) or time.monotonic() >= deadline:
+        try:
+            code, line = _answer(Server(arguments.server, arguments.token_file), arguments)
+            final = code in (GOOD, NO)
+        except AskError as error:
+            opens = arguments.fail_open and not error.refused
+            code, line = GOOD if opens else error.code, f"could not ask: {error}"
+            final = error.refused
+        if final or time.monotonic() >= deadline:
             sys.stdout.write(line + "\n")
-            return GOOD if code == COULD_NOT_ASK and arguments.fail_open else code
+            return code
         time.sleep(min(_ASK_EVERY, max(0.0, deadline - time.monotonic())))
 
 
-def _ask_once(arguments: argparse.Namespace) -> tuple[int, str]:
-    names = ("service", "environment", "namespace", "application", "revision")
+def _answer(server: Server, arguments: Namespace) -> tuple[int, str]:
+    names = ("service", "environment", "namespace", "application", "revision", "for")
     query = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
-    if arguments.purpose:
-        query["for"] = arguments.purpose
-    try:
-        answer = _call(arguments, "GET", f"/v1/gate?{urllib.parse.urlencode(query)}")
-    except AskError as error:
-        return COULD_NOT_ASK, f"could not ask: {error}"
-    codes = {"success": GOOD, "failure": NO}
-    text = json.dumps(answer) if arguments.json else f"{answer['result']}: {answer['reason']}"
-    return codes.get(answer["result"], NOT_YET), text
+    answer = server.ask("GET", f"/v1/gate?{urlencode(query)}")
+    code = {"success": GOOD, "failure": NO, "pending": NOT_YET}.get(str(answer.get("result")))
+    if code is None:
+        raise AskError(f"{arguments.server} does not answer like a gate")
+    return code, json.dumps(answer) if arguments.json else plain(f"{answer['result']}: {answer.get('reason', '')}")
 
 
-def show_blocks(arguments: argparse.Namespace) -> int:
-    try:
-        for block in _call(arguments, "GET", "/v1/blocks")["blocks"]:
-            text = f"{block['id']}  {block['service']}  {', '.join(block['environments'])}  {block['reason']}"
-            _say(block, text, as_json=arguments.json)
-    except AskError as error:
-        return _failed(error)
+# blocks and decisions
+
+
+@asking
+def list_blocks(server: Server, arguments: Namespace) -> int:
+    for block in server.ask("GET", "/v1/blocks")["blocks"]:
+        places = ", ".join(block["environments"])
+        text = f"{block['id']}  {block['service']}  {places}  {block['state_left']}  {block['reason']}"
+        _say(block, text, as_json=arguments.json)
     return GOOD
 
 
-def decide(arguments: argparse.Namespace) -> int:
+@asking
+def lift_block(server: Server, arguments: Namespace) -> int:
+    query = urlencode({"why": arguments.why})
+    block = server.ask("DELETE", f"/v1/blocks/{quote(arguments.block, safe='')}?{query}")
+    _say(block, f"{arguments.block}: lifted", as_json=arguments.json)
+    return GOOD
+
+
+@asking
+def decide(server: Server, arguments: Namespace) -> int:
     body = {"evidence_version": arguments.evidence} if arguments.what == "approve" else {}
-    try:
-        answer = _call(arguments, "POST", f"/v1/decisions/{arguments.decision}/{arguments.what}", body)
-    except AskError as error:
-        return _failed(error)
-    _say(answer, f"{arguments.decision}: {arguments.what}d", as_json=arguments.json)
+    path = f"/v1/decisions/{quote(arguments.decision, safe='')}/{arguments.what}"
+    _say(server.ask("POST", path, body), f"{arguments.decision}: {arguments.what}d", as_json=arguments.json)
     return GOOD

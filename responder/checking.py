@@ -1,75 +1,74 @@
-"""``responder check``: every error of a configuration, rules or signature file, with file, line and column."""
+"""``responder check``: every error of configuration, rules, signatures and templates, with file, line and column."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from responder.config import ConfigError, beside, parse_settings
-from responder.core.rulesfile import RulesError, parse_rules
-from responder.core.signatures import SignatureError, parse_signatures
+from responder.config import ConfigError, Settings, parse_settings, read_text
+from responder.core.rulesfile import parse_rules
+from responder.core.signatures import SignatureError
 from responder.core.strictyaml import Document, FileError
 from responder.receivers.template import parse_template
-
-_TEMPLATES = (".j2", ".jinja", ".jinja2")
+from responder.shipped import signatures
 
 
 def problems_of(path: Path) -> list[str]:
-    """Which kind of file it is, is told by its own keys, and of a template by its name."""
-    if path.suffix in _TEMPLATES:
-        return _template_problems(path)
+    """Which kind of file it is, is told by what stands in it."""
+    return _faults(lambda: _read(path))
+
+
+def _read(path: Path) -> None:
+    text = read_text(path)
+    data = Document(text, str(path)).data
+    if _holds_signatures(data):
+        signatures([path])  # with the shipped ones: they share tools, tables and names
+    elif _holds_rules(data):
+        parse_rules(text, str(path), receivers=None)
+    elif found := _named_by(parse_settings(text, str(path), path.parent)):
+        raise ConfigError(found)
+
+
+def _holds_signatures(data: Any) -> bool:
+    """A configuration has the key too: there it lists files."""
+    if not isinstance(data, dict):
+        return False
+    listed = data.get("signatures")
+    return bool({"tools", "tables", "advice"} & set(data)) or (
+        isinstance(listed, list) and any(isinstance(item, dict) for item in listed)
+    )
+
+
+def _holds_rules(data: Any) -> bool:
+    """A configuration has the key too: there it names a file."""
+    return isinstance(data, dict) and ("version" in data or isinstance(data.get("rules"), list))
+
+
+def _named_by(settings: Settings) -> list[str]:
+    """Faults of the files that a configuration names. Secrets are not read: they need not be on this machine."""
+    reads: list[Callable[[], object]] = []
+    if settings.rules is not None:
+        reads.append(partial(_read_rules, settings.rules, frozenset(r.name for r in settings.receivers)))
+    reads += [partial(signatures, [path]) for path in settings.signatures]
+    reads += [partial(_read_template, r.template) for r in settings.receivers if r.template is not None]
+    return [fault for read in reads for fault in _faults(read)]
+
+
+def _read_rules(path: Path, receivers: frozenset[str]) -> None:
+    parse_rules(read_text(path), str(path), receivers)
+
+
+def _read_template(path: Path) -> None:
+    parse_template(read_text(path), str(path))
+
+
+def _faults(read: Callable[[], object]) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
-        data = Document(text, str(path)).data
-    except OSError as error:
-        return [f"{path}: cannot be read: {error.strerror}"]
-    except UnicodeDecodeError:
-        return [f"{path}: is no UTF-8 text"]
-    except FileError as error:
-        return error.problems
-    keys = set(data) if isinstance(data, dict) else set()
-    try:
-        if "signatures" in keys and not keys & {"listen", "argocd", "store"}:
-            parse_signatures({str(path): text.encode()})
-        elif "rules" in keys and "version" in keys:
-            parse_rules(text, str(path), receivers=None)
-        else:
-            return _settings_problems(text, path)
+        read()
+    except (ConfigError, FileError) as error:
+        return list(error.problems)
     except SignatureError as error:
         return [str(error)]
-    except RulesError as error:
-        return list(error.problems)
-    return []
-
-
-def _template_problems(path: Path) -> list[str]:
-    try:
-        parse_template(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
-        return [f"{path}: cannot be read: {error.strerror}"]
-    except UnicodeDecodeError:
-        return [f"{path}: is no UTF-8 text"]
-    except ConfigError as error:
-        return error.problems
-    return []
-
-
-def _settings_problems(text: str, path: Path) -> list[str]:
-    """The configuration, and the rules and signatures that it names."""
-    try:
-        settings = beside(parse_settings(text, str(path)), path.parent)
-    except ConfigError as error:
-        return error.problems
-    found = []
-    if settings.rules is not None:
-        found += _rules_problems(settings.rules, frozenset(r.name for r in settings.receivers))
-    for extra in settings.signatures:
-        found += problems_of(extra)
-    return found
-
-
-def _rules_problems(path: Path, receivers: frozenset[str]) -> list[str]:
-    try:
-        parse_rules(path.read_text(encoding="utf-8"), str(path), receivers=receivers)
-    except OSError as error:
-        return [f"{path}: cannot be read: {error.strerror}"]
-    except RulesError as error:
-        return list(error.problems)
+        return [f"{error.filename}: cannot be read: {error.strerror}"]
     return []

@@ -1,86 +1,110 @@
-"""The command line: one short function per command. Heavy parts are imported by the command that needs them.
-
-Exit codes: 0 good, 1 the answer is no or there are findings, 2 bad input or configuration, 3 not known yet,
-4 could not ask.
-"""
+"""The command line: one short function per command. Heavy parts are imported by the command that needs them."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from responder.exits import BAD_INPUT, COULD_NOT_ASK, GOOD
+
 if TYPE_CHECKING:
+    from responder.config import Settings
+
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
 
-GOOD, NO, BAD_INPUT, NOT_YET, COULD_NOT_ASK = 0, 1, 2, 3, 4
+Run = Callable[[argparse.Namespace], int]
 _EXIT_CODES = "Exit codes: 0 good, 1 the answer is no or findings, 2 bad input, 3 not known yet, 4 could not ask."
+_BROKEN_PIPE = 141  # as a shell has it; never 0: half an answer is none
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
-    run: Callable[[argparse.Namespace], int] = arguments.run
+    arguments = build_parser().parse_args(argv)
+    run: Run = arguments.run
     try:
-        return run(arguments)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read us has had enough
-        return GOOD
+        code = run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read us has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
     except KeyboardInterrupt:
         return 130
+    return code
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="responder",
         description="Names the cause of failed Argo CD hook migrations, says whether a retry is safe, acts by rules.",
-        epilog=_EXIT_CODES,
+        epilog=f"{_EXIT_CODES} responder COMMAND --help says more.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _serve_parser(commands)
-    _demo_parser(commands)
-    _check_parser(commands)
-    _diagnose_parser(commands)
-    _snippets_parser(commands)
-    _store_parsers(commands)
-    _client_parsers(commands)
+    for add in (
+        _serve,
+        _demo,
+        _check,
+        _diagnose,
+        _incidents,
+        _gate,
+        _blocks,
+        _decisions,
+        _receivers,
+        _snippets,
+        _store,
+    ):
+        add(commands)
     return parser
 
 
-def _command(
-    commands: "Commands",
-    name: str,
-    run: Callable[[argparse.Namespace], int],
-    text: str,
-    epilog: str = "",
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text, description=text, epilog=epilog or _EXIT_CODES)
+def _command(commands: "Commands", name: str, run: Run, text: str, more: str = "") -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.\n\n{more}".strip(),
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.set_defaults(run=run)
     return parser
+
+
+def _needs_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="responder.yaml")
+
+
+def _asks_a_server(parser: argparse.ArgumentParser) -> None:
+    server = os.environ.get("RESPONDER_SERVER", "http://127.0.0.1:8080")
+    parser.add_argument(
+        "--server", default=server, metavar="URL", help=f"the responder; by $RESPONDER_SERVER, now {server}"
+    )
+    parser.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token to ask with")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, as the HTTP API gives it")
 
 
 # serve
 
 
-def _serve_parser(commands: "Commands") -> None:
-    parser = _command(commands, "serve", serve, "run the service; SIGTERM drains within 20 s")
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="responder.yaml")
+def _serve(commands: "Commands") -> None:
+    parser = _command(
+        commands, "serve", serve, "run the service",
+        "Watches the cluster, takes webhooks, records, diagnoses, acts by rules, alerts, serves pages and API.\n"
+        "SIGTERM ends it within 20 s; nothing is lost, the next start goes on from what is recorded.\n"
+        "Logs one JSON object a line on standard output; RESPONDER_LOG_LEVEL=DEBUG says more.",
+    )  # fmt: skip
+    _needs_config(parser)
 
 
 def serve(arguments: argparse.Namespace) -> int:
     from responder.app import run_service
-    from responder.config import ConfigError, load_settings
 
-    try:
-        return run_service(load_settings(arguments.config))
-    except ConfigError as error:
-        return _bad_input(error.problems)
+    return _configured(arguments, run_service)
 
 
 # demo
 
 
-def _demo_parser(commands: "Commands") -> None:
+def _demo(commands: "Commands") -> None:
     parser = _command(commands, "demo", demo, "the main job, on a Kubernetes API server in memory: needs nothing else")
     parser.add_argument("--once", action="store_true", help="play to the end, print the report, verify it, end")
     parser.add_argument("--json", action="store_true", help="print the incidents, one JSON object a line")
@@ -97,8 +121,12 @@ def demo(arguments: argparse.Namespace) -> int:
 # check
 
 
-def _check_parser(commands: "Commands") -> None:
-    parser = _command(commands, "check", check, "every error of configuration, rules or signatures, with its place")
+def _check(commands: "Commands") -> None:
+    parser = _command(
+        commands, "check", check, "every error of a configuration, rules or signature file, with its place",
+        "Which kind a file is, is told by its content. With a configuration the rules, signatures and templates\n"
+        "that it names are checked too. Errors go to standard error as file:line:column: reason.",
+    )  # fmt: skip
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
 
 
@@ -108,117 +136,240 @@ def check(arguments: argparse.Namespace) -> int:
     found = [problem for file in arguments.files for problem in problems_of(file)]
     if found:
         return _bad_input(found)
-    _say(f"{len(arguments.files)} file(s) checked: no errors")
+    _say(f"{len(arguments.files)} file{'s' * (len(arguments.files) > 1)} checked: no errors")
     return GOOD
 
 
 # diagnose
 
 
-def _diagnose_parser(commands: "Commands") -> None:
-    parser = _command(commands, "diagnose", diagnose, "name the cause in migration logs, and say whether to run again")
+def _diagnose(commands: "Commands") -> None:
+    parser = _command(
+        commands, "diagnose", diagnose, "name the cause in migration logs, and say whether to run again",
+        "  kubectl logs job/db-migrate | responder diagnose --exit-code 1 -\n\n"
+        "retry: safe (harmless, and may help), futile (harmless, fails again until something is changed), unsafe (may\n"
+        "do harm), unknown. Never safe without --exit-code: a log alone does not say that its run is over.\n\n"
+        "With --json one object a file: file, category, tool, database, migration, state_left, state_reason, retry,\n"
+        "retry_reason, confidence, key_line, because [{line, text}], advice. Lines count from 1 in the original.\n"
+        "What is shown of a log is redacted. 0 whenever each file was judged, 2 when one could not be read.",
+    )  # fmt: skip
     parser.add_argument("files", nargs="+", metavar="FILE", help="a log, or - for standard input")
     parser.add_argument("--json", action="store_true", help="one JSON object a file")
-    parser.add_argument("--exit-code", type=int, metavar="N", help="of the run; without it a retry is never safe")
-    parser.add_argument(
-        "--database", metavar="NAME", help="postgres, mysql, mariadb, sqlite..., when the log does not tell"
-    )
+    parser.add_argument("--exit-code", type=int, metavar="N", help="of the run, for all files given")
+    parser.add_argument("--database", metavar="NAME", help="postgres, mysql, mariadb, sqlite..., if the log is silent")
 
 
 def diagnose(arguments: argparse.Namespace) -> int:
-    from responder.diagnosing import diagnose_file, show
+    from responder.diagnosing import as_json, as_text, diagnose_file
+    from responder.terminal import coloured
 
-    status = GOOD
+    status, colours = GOOD, coloured(sys.stdout)
     for name in arguments.files:
         try:
             found = diagnose_file(name, exit_code=arguments.exit_code, database=arguments.database)
         except OSError as error:
-            _bad_input([f"{name}: cannot be read: {error.strerror}"])
-            status = BAD_INPUT
+            status = _bad_input([f"{name}: cannot be read: {error.strerror}"])
             continue
-        _say(show(found, as_json=arguments.json, colours=sys.stdout.isatty()))
+        _say(as_json(found) if arguments.json else as_text(found, colours=colours))
     return status
-
-
-# snippets
-
-
-def _snippets_parser(commands: "Commands") -> None:
-    parser = _command(commands, "snippets", snippets, "what to paste into neighbours")
-    parser.add_argument("name", choices=["argocd"], help="argocd: its argocd-notifications-cm")
-
-
-def snippets(arguments: argparse.Namespace) -> int:
-    from responder.shipped import snippet
-
-    _say(snippet(arguments.name).rstrip())
-    return GOOD
-
-
-# the store
-
-
-def _store_parsers(commands: "Commands") -> None:
-    backup = _command(commands, "backup", run_backup, "a consistent copy of the store, taken while the service runs")
-    backup.add_argument("file", type=Path, metavar="FILE")
-    restore = _command(
-        commands, "restore", run_restore, "put a backup in place; acts stay off until a person releases them"
-    )
-    restore.add_argument("file", type=Path, metavar="FILE")
-    purge = _command(
-        commands, "purge", run_purge, "remove an incident, its logs and deliveries; the audit keeps a line"
-    )
-    purge.add_argument("incident", metavar="INCIDENT")
-    for parser in (backup, restore, purge):
-        parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="responder.yaml")
-
-
-def run_backup(arguments: argparse.Namespace) -> int:
-    from responder.keeping import back_up
-
-    return _with_store(lambda settings: back_up(settings, arguments.file), arguments.config)
-
-
-def run_restore(arguments: argparse.Namespace) -> int:
-    from responder.keeping import put_back
-
-    return _with_store(lambda settings: put_back(settings, arguments.file), arguments.config)
-
-
-def run_purge(arguments: argparse.Namespace) -> int:
-    from responder.keeping import purge
-
-    return _with_store(lambda settings: purge(settings, arguments.incident), arguments.config)
-
-
-def _with_store(work: Callable[..., str], config: Path) -> int:
-    from responder.config import ConfigError, load_settings
-    from responder.ports import StoreError
-
-    try:
-        _say(work(load_settings(config)))
-    except ConfigError as error:
-        return _bad_input(error.problems)
-    except StoreError as error:
-        _bad_input([str(error)])
-        return COULD_NOT_ASK
-    return GOOD
 
 
 # a running service
 
 
-def _client_parsers(commands: "Commands") -> None:
-    from responder.asking import add_parsers
+def _incidents(commands: "Commands") -> None:
+    parser = _command(
+        commands, "incidents", incidents, "list incidents, show one, or export one",
+        "list is newest first. export prints one JSON object, the incident and its logs, redacted as they are stored:\n"
+        "a case to attach to a report, or for a test to read.",
+    )  # fmt: skip
+    parser.add_argument("what", nargs="?", default="list", choices=["list", "show", "export"])
+    parser.add_argument("incident", nargs="?", metavar="INCIDENT", help="its id, for show and export")
+    parser.add_argument("--state", help="firing, acknowledged, resolved, superseded")
+    parser.add_argument("--project")
+    parser.add_argument("--application", metavar="NAMESPACE/NAME")
+    parser.add_argument("--category")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (50)")
+    _asks_a_server(parser)
 
-    add_parsers(commands, _command)
+
+def incidents(arguments: argparse.Namespace) -> int:
+    from responder.asking import export_incident, list_incidents, show_incident
+
+    if arguments.what != "list" and not arguments.incident:
+        return _bad_input([f"incidents {arguments.what}: which INCIDENT?"])
+    return {"list": list_incidents, "show": show_incident, "export": export_incident}[arguments.what](arguments)
 
 
-def _say(text: str) -> None:
+def _gate(commands: "Commands") -> None:
+    parser = _command(
+        commands, "gate", gate, "may this revision go on? 0 success, 1 failure, 3 pending, 4 could not ask",
+        "Name the service, environment and revision, or the namespace, application and revision.\n"
+        "Fails closed: whatever is not known is no success. With --for sync, asked by a hook of the sync itself,\n"
+        "the revision is that of the running operation, and the environments before it are asked.",
+    )  # fmt: skip
+    for name in ("service", "environment", "namespace", "application", "revision"):
+        parser.add_argument(f"--{name}", default="")
+    parser.add_argument("--for", choices=["sync"], default="", help="sync: asked by a hook of the sync itself")
+    parser.add_argument(
+        "--wait", type=float, nargs="?", const=300.0, default=0.0, metavar="SECONDS",
+        help="ask again until it is success or failure, for so long (300)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--fail-open", action="store_true", help="0 when nobody answers; a token that is refused stays an error"
+    )
+    _asks_a_server(parser)
+
+
+def gate(arguments: argparse.Namespace) -> int:
+    from responder.asking import ask_gate
+
+    return ask_gate(arguments)
+
+
+def _blocks(commands: "Commands") -> None:
+    parser = _command(commands, "blocks", blocks, "promotion blocks in force; lift ends one in your name")
+    parser.add_argument("what", nargs="?", default="list", choices=["list", "lift"])
+    parser.add_argument("block", nargs="?", metavar="BLOCK", help="its id, for lift")
+    parser.add_argument("--why", default="", metavar="TEXT", help="for the audit")
+    _asks_a_server(parser)
+
+
+def blocks(arguments: argparse.Namespace) -> int:
+    from responder.asking import lift_block, list_blocks
+
+    if arguments.what == "lift" and not arguments.block:
+        return _bad_input(["blocks lift: which BLOCK?"])
+    return lift_block(arguments) if arguments.what == "lift" else list_blocks(arguments)
+
+
+def _decisions(commands: "Commands") -> None:
+    parser = _command(
+        commands, "decisions", decisions, "approve or decline what a rule wants and waits for a person",
+        "responder incidents show INCIDENT tells the decision and the evidence version. Approval is bound to what you\n"
+        "saw: when the evidence changed since, the answer is no (1), and you look again.",
+    )  # fmt: skip
+    parser.add_argument("what", choices=["approve", "decline"])
+    parser.add_argument("decision", metavar="DECISION")
+    parser.add_argument("--evidence", default="", metavar="VERSION", help="evidence version that you saw, to approve")
+    _asks_a_server(parser)
+
+
+def decisions(arguments: argparse.Namespace) -> int:
+    from responder.asking import decide
+
+    if arguments.what == "approve" and not arguments.evidence:
+        return _bad_input(["decisions approve: which --evidence VERSION did you see?"])
+    return decide(arguments)
+
+
+# neighbours
+
+
+def _receivers(commands: "Commands") -> None:
+    parser = _command(commands, "receivers", receivers, "send a test alert to one receiver, as a real one is sent")
+    parser.add_argument("what", choices=["test"])
+    parser.add_argument("name", metavar="NAME", help="of the receiver in responder.yaml")
+    _needs_config(parser)
+
+
+def receivers(arguments: argparse.Namespace) -> int:
+    from responder.ports import ReceiverError
+    from responder.trying import send_test
+
+    try:
+        return _configured(arguments, lambda settings: _say(send_test(settings, arguments.name)))
+    except ReceiverError as error:
+        return _could_not(f"{arguments.name}: {error.reason}: {error}")
+
+
+def _snippets(commands: "Commands") -> None:
+    parser = _command(commands, "snippets", snippets, "what to paste into neighbours")
+    parser.add_argument("name", choices=["argocd"], help="argocd: for its argocd-notifications-cm")
+
+
+def snippets(arguments: argparse.Namespace) -> int:
+    from responder.shipped import snippet
+
+    return _say(snippet(arguments.name).rstrip())
+
+
+# the store
+
+
+def _store(commands: "Commands") -> None:
+    backup = _command(commands, "backup", run_backup, "a consistent copy of the store, also while the service runs")
+    restore = _command(
+        commands, "restore", run_restore, "put a backup in place; acts stay off until a person releases them"
+    )
+    migrate = _command(commands, "migrate", run_migrate, "bring the store to this version's schema, as serve does too")
+    purge = _command(
+        commands, "purge", run_purge, "remove an incident, its logs and deliveries; the audit keeps a line"
+    )
+    for parser in (backup, restore):
+        parser.add_argument("file", type=Path, metavar="FILE")
+    purge.add_argument("incident", metavar="INCIDENT")
+    for parser in (backup, restore, migrate, purge):
+        _needs_config(parser)
+
+
+def run_backup(arguments: argparse.Namespace) -> int:
+    from responder.keeping import back_up
+
+    return _configured(arguments, lambda settings: _say(back_up(settings, arguments.file)))
+
+
+def run_restore(arguments: argparse.Namespace) -> int:
+    from responder.keeping import put_back
+
+    return _configured(arguments, lambda settings: _say(put_back(settings, arguments.file)))
+
+
+def run_migrate(arguments: argparse.Namespace) -> int:
+    from responder.keeping import migrate
+
+    return _configured(arguments, lambda settings: _say(migrate(settings)))
+
+
+def run_purge(arguments: argparse.Namespace) -> int:
+    from responder.keeping import purge
+
+    try:
+        return _configured(arguments, lambda settings: _say(purge(settings, arguments.incident)))
+    except LookupError as error:
+        return _bad_input([str(error.args[0])])
+
+
+def _configured(arguments: argparse.Namespace, work: "Callable[[Settings], int]") -> int:
+    """With the configuration; its faults, and a store that cannot, as sentences."""
+    from responder.config import ConfigError, load_settings
+    from responder.ports import StoreError
+
+    try:
+        return work(load_settings(arguments.config))
+    except ConfigError as error:
+        return _bad_input(error.problems)
+    except StoreError as error:
+        return _could_not(str(error))
+
+
+def _say(text: str) -> int:
     sys.stdout.write(text + "\n")
+    return GOOD
 
 
 def _bad_input(problems: Iterable[str]) -> int:
-    for problem in problems:
-        sys.stderr.write(problem + "\n")
+    _complain(problems)
     return BAD_INPUT
+
+
+def _could_not(problem: str) -> int:
+    _complain([problem])
+    return COULD_NOT_ASK
+
+
+def _complain(problems: Iterable[str]) -> None:
+    from responder.terminal import plain
+
+    for problem in problems:
+        sys.stderr.write(plain(problem) + "\n")

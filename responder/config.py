@@ -1,12 +1,15 @@
-"""Settings: strict, frozen, read once. Unknown keys are refused; secrets are named by file, never written here."""
+"""Settings: strict, frozen, read once. Unknown keys are refused; secrets are named by file, never written here.
+
+A relative path stands beside the file that names it.
+"""
 
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from responder.core.actions import Mode
 from responder.core.duration import Duration
@@ -33,32 +36,48 @@ def parse_size(value: object) -> object:
     return int(match[1]) * _BYTES[match[2]]
 
 
-Size = Annotated[int, BeforeValidator(parse_size)]
+def _web_address(value: str) -> str:
+    if value and not re.match(r"https?://\S+$", value):
+        raise ValueError("expected an address that begins with https:// or http://")
+    return value
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(ge=1)]
+Span = Annotated[Duration, Field(gt=timedelta(0))]
+Address = Annotated[str, AfterValidator(_web_address)]
 
 
 class Listen(Model):
     host: str = "0.0.0.0"  # noqa: S104 - a Pod listens on its own address; the NetworkPolicy says who may come
     port: int = Field(default=8080, ge=0, le=65535)
-    url: str = ""  # how people reach us, for links in alerts
+    url: Address = ""  # how people reach us, for links in alerts
 
 
 class ArgoCD(Model):
     name: str = "argocd"
     namespace: str = "argocd"
     application_namespaces: tuple[str, ...] = ()  # beside its own; "*" is every namespace
-    url: str = ""
+    url: Address = ""
 
 
 class ClusterConfig(Model):
-    """A destination cluster. The first one without ``server`` is the one we run in."""
+    """A destination cluster; Argo CD runs in the first. Without ``url`` and kubeconfig it is the one our Pod is in."""
 
     name: str = "in-cluster"
     server: str = "https://kubernetes.default.svc"  # as Applications name it
     kubeconfig: Path | None = None
     context: str | None = None
-    url: str = ""  # plain URL, for the demo and tests
+    url: Address = ""  # plain URL, for the demo and tests
     token_file: Path | None = None
     namespaces: tuple[str, ...] = ()  # empty: the whole cluster
+
+    @model_validator(mode="after")
+    def _is_reached_one_way(self) -> "ClusterConfig":
+        if self.url and (self.kubeconfig or self.context):
+            raise ValueError(f"cluster {self.name}: url, or a kubeconfig and context: not both")
+        if self.token_file and not self.url:
+            raise ValueError(f"cluster {self.name}: token_file goes with url; a kubeconfig has its own credentials")
+        return self
 
 
 class StoreConfig(Model):
@@ -73,7 +92,7 @@ class StoreConfig(Model):
 class Webhook(Model):
     token_files: tuple[Path, ...] = Field(default=(), max_length=2)  # two, so that a token can be rotated
     body_limit: Size = 3 << 20
-    read_deadline: Duration = timedelta(seconds=10)
+    read_deadline: Span = timedelta(seconds=10)
 
 
 class StaticToken(Model):
@@ -92,9 +111,9 @@ class Recorder(Model):
     head: Size = 64 << 10  # kept of each log's beginning
     tail: Size = 448 << 10  # and of its end
     line: Size = 16 << 10  # longer lines are cut
-    spill_every: Duration = timedelta(seconds=2)
-    stuck_after: Duration = timedelta(seconds=30)
-    running_limit: Duration = timedelta(minutes=30)  # a hook that runs longer is reported
+    spill_every: Span = timedelta(seconds=2)
+    stuck_after: Span = timedelta(seconds=30)
+    running_limit: Span = timedelta(minutes=30)  # a hook that runs longer is reported
     sidecars: tuple[str, ...] = (
         "istio-proxy", "linkerd-proxy", "cloud-sql-proxy", "cloudsql-proxy", "vault-agent", "envoy", "dapr", "daprd",
     )  # fmt: skip
@@ -111,8 +130,8 @@ class ReceiverConfig(Model):
     url_file: Path | None = None  # when the URL is itself a secret (Slack)
     secret_file: Path | None = None  # signing secret (webhook)
     token_file: Path | None = None  # bearer token
-    timeout: Duration = timedelta(seconds=10)
-    repeat_every: Duration = timedelta(minutes=1)  # Alertmanager: kept alive
+    timeout: Span = timedelta(seconds=10)
+    repeat_every: Span = timedelta(minutes=1)  # Alertmanager: kept alive
     template: Path | None = None
 
     @model_validator(mode="after")
@@ -146,9 +165,9 @@ class Ceilings(Model):
 class Actions(Model):
     mode: Mode = Mode.SHADOW
     ceilings: Ceilings = Ceilings()
-    expire_after: Duration = timedelta(minutes=15)
-    historic_after: Duration = timedelta(minutes=30)
-    alert_floor: Duration = timedelta(minutes=10)
+    expire_after: Span = timedelta(minutes=15)
+    historic_after: Span = timedelta(minutes=30)
+    alert_floor: Span = timedelta(minutes=10)
     group_wait: Duration = timedelta(seconds=10)  # so that one dead database is one page
     opt_in_manual: bool = False  # resync Applications without auto-sync
 
@@ -159,16 +178,16 @@ class KillSwitch(Model):
 
 
 class Retention(Model):
-    incidents: Duration = timedelta(days=90)
-    logs: Duration = timedelta(days=30)
-    audit: Duration = timedelta(days=365)
+    incidents: Span = timedelta(days=90)
+    logs: Span = timedelta(days=30)
+    audit: Span = timedelta(days=365)
     size: Size = 10 << 30
 
 
 class Settings(Model):
     listen: Listen = Listen()
     argocd: ArgoCD = ArgoCD()
-    clusters: tuple[ClusterConfig, ...] = (ClusterConfig(),)
+    clusters: tuple[ClusterConfig, ...] = Field(default=(ClusterConfig(),), min_length=1)
     store: StoreConfig = StoreConfig()
     webhook: Webhook = Webhook()
     access: Access = Access()
@@ -185,45 +204,73 @@ class Settings(Model):
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Settings":
-        names = [r.name for r in self.receivers]
-        if len(set(names)) != len(names):
-            raise ValueError("receivers: two have the same name")
+        for what, names in (
+            ("clusters", [c.name for c in self.clusters]),
+            ("receivers", [r.name for r in self.receivers]),
+        ):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{what}: two have the same name")
         wanted = {*self.routing.default, *(n for group in self.routing.receivers.values() for n in group)}
-        if missing := sorted(wanted - set(names)):
+        if missing := sorted(wanted - {r.name for r in self.receivers}):
             raise ValueError(f"routing names receivers that are not configured: {', '.join(missing)}")
         return self
 
 
 def load_settings(path: Path) -> Settings:
     """Read and check ``responder.yaml``; raises ``ConfigError`` with every fault and its line."""
+    return parse_settings(read_text(path), str(path), path.parent)
+
+
+def parse_settings(text: str, file: str, folder: Path = Path()) -> Settings:
+    """``folder`` is where the file stands."""
     try:
-        text = path.read_text(encoding="utf-8")
+        settings: Settings = _beside(Document(text, file).read(Settings), folder)
+    except FileError as error:
+        raise ConfigError(error.problems) from error
+    return settings
+
+
+def _beside(value: Any, folder: Path) -> Any:
+    match value:
+        case Path():
+            return folder / value
+        case tuple():
+            return tuple(_beside(item, folder) for item in value)
+        case Model():
+            return value.model_copy(update={name: _beside(part, folder) for name, part in value})
+        case _:
+            return value
+
+
+def read_text(path: Path) -> str:
+    """A file that people write; raises ``ConfigError``."""
+    try:
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is no UTF-8 text"]) from error
-    return beside(parse_settings(text, str(path)), path.parent)
-
-
-def beside(settings: Settings, folder: Path) -> Settings:
-    """Rules and signatures that are named by a relative path stand beside the file that names them."""
-    rules = folder / settings.rules if settings.rules is not None else None
-    return settings.model_copy(update={"rules": rules, "signatures": tuple(folder / s for s in settings.signatures)})
-
-
-def parse_settings(text: str, file: str) -> Settings:
-    try:
-        return Document(text, file).read(Settings)
-    except FileError as error:
-        raise ConfigError(error.problems) from error
+    except ValueError as error:
+        raise ConfigError([f"{str(path)!r} is no path"]) from error
 
 
 def read_secret(path: Path) -> str:
     """A secret from its file, without the newline that editors add; an empty one is an error."""
     try:
-        secret = path.read_text(encoding="utf-8").strip()
+        return read_key(path).decode().strip() or _empty(path)
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: secret is no UTF-8 text"]) from error
+
+
+def read_key(path: Path) -> bytes:
+    """A secret of any bytes."""
+    try:
+        return path.read_bytes() or _empty(path)
     except OSError as error:
         raise ConfigError([f"{path}: secret cannot be read: {error.strerror}"]) from error
-    if not secret:
-        raise ConfigError([f"{path}: secret is empty"])
-    return secret
+    except ValueError as error:
+        raise ConfigError([f"{str(path)!r} is no path"]) from error
+
+
+def _empty(path: Path) -> NoReturn:
+    raise ConfigError([f"{path}: secret is empty"])

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import msgspec
 
@@ -10,6 +11,7 @@ from responder.core.diagnosis import diagnose_lines
 from responder.core.failure import Because, Diagnosis
 from responder.core.redaction import Redactor
 from responder.shipped import signatures
+from responder.terminal import plain
 
 _LONGEST_LINE = 64 << 10  # bytes; the rest of a longer line is not looked at
 
@@ -41,7 +43,8 @@ def diagnose_file(name: str, *, exit_code: int | None, database: str | None) -> 
 
 def _read(name: str) -> Iterator[str]:
     """Lines without their ends; an over-long one is cut, what follows its cut is skipped."""
-    with sys.stdin.buffer if name == "-" else open(name, "rb") as file:  # noqa: PTH123 - the same kind of thing as stdin
+    opened = nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb")  # noqa: SIM115, PTH123 - entered below
+    with opened as file:
         while line := file.readline(_LONGEST_LINE):
             rest = line
             while rest and not rest.endswith(b"\n"):
@@ -51,7 +54,7 @@ def _read(name: str) -> Iterator[str]:
 
 def _finding(name: str, found: Diagnosis) -> Finding:
     return Finding(
-        file=name,
+        file=os.fsencode(name).decode(errors="replace"),
         category=found.category.value,
         tool=found.tool,
         database=found.database,
@@ -74,20 +77,21 @@ def _because(because: Because) -> dict[str, int | str]:
 _COLOURS = {"safe": "32", "futile": "33", "unsafe": "31", "unknown": "90"}
 
 
-def show(finding: Finding, *, as_json: bool, colours: bool) -> str:
-    if as_json:
-        return msgspec.json.encode(finding).decode()
+def as_json(finding: Finding) -> str:
+    return msgspec.json.encode(finding).decode()
+
+
+def as_text(finding: Finding, *, colours: bool) -> str:
     verdict = f"retry {finding.retry}"
     if colours:
         verdict = f"\x1b[1;{_COLOURS[finding.retry]}m{verdict}\x1b[0m"
     tool = " ".join(filter(None, (finding.tool, finding.database)))
-    head = f"{finding.file}: {finding.category} ({finding.confidence}){f', {tool}' if tool else ''}"
     lines = [
-        head,
-        f"  {verdict}: {finding.retry_reason}",
-        f"  left behind: {finding.state_left}: {finding.state_reason}",
-        *([f"  migration: {finding.migration}"] if finding.migration else []),
-        *(f"  {b['line']:>6} | {b['text']}" for b in finding.because),
-        *([f"  now: {finding.advice}"] if finding.advice else []),
+        f"{plain(finding.file)}: {finding.category} ({finding.confidence}){f', {tool}' if tool else ''}",
+        f"  {verdict}: {plain(finding.retry_reason)}",
+        f"  left behind: {finding.state_left}: {plain(finding.state_reason)}",
+        *([f"  migration: {plain(finding.migration)}"] if finding.migration else []),
+        *(f"  {b['line']:>6} | {plain(str(b['text']))}" for b in finding.because),
+        *([f"  now: {plain(finding.advice)}"] if finding.advice else []),
     ]
     return "\n".join(lines)

@@ -1,10 +1,11 @@
-"""``backup``, ``restore``, ``purge``: what is done to the store beside the service, or while it stands still."""
+"""``backup``, ``restore``, ``migrate``, ``purge``: work on the store beside the service."""
 
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
 from responder.config import Settings
+from responder.ports import StoreError
 from responder.store.backup import backup, restore
 from responder.store.sqlite import SqliteStore
 from responder.wallclock import WallClock
@@ -22,14 +23,34 @@ def put_back(settings: Settings, source: Path) -> str:
     return f"{settings.store.path} is {source} now; it acts again when a person has released it (PUT /v1/killswitch)"
 
 
+def migrate(settings: Settings) -> str:
+    """``serve`` does the same at its start; here it is seen before an upgrade. Refused while the service runs."""
+    _existing(settings.store.path)
+    asyncio.run(_opened(settings.store.path))
+    return f"{settings.store.path} has the schema of this version"
+
+
+async def _opened(path: Path) -> None:
+    async with await SqliteStore.open(path, clock=WallClock()):
+        pass
+
+
 def purge(settings: Settings, incident: str) -> str:
-    return asyncio.run(_purge(settings.store.path, incident))
+    """Refused while the service runs. Raises ``StoreError``, ``LookupError`` when there is no such incident."""
+    _existing(settings.store.path)
+    return asyncio.run(_purged(settings.store.path, incident))
 
 
-async def _purge(path: Path, incident: str) -> str:
+async def _purged(path: Path, incident: str) -> str:
     async with await SqliteStore.open(path, clock=WallClock()) as store:
         found = await store.incident(incident)
         if found is None:
-            return f"there is no incident {incident}"
+            raise LookupError(f"there is no incident {incident}")
         await store.purge(incident, by="responder purge")
     return f"incident {incident} of {found.app} is gone, with its logs and deliveries"
+
+
+def _existing(path: Path) -> None:
+    """A mistyped path must not make an empty store."""
+    if not path.exists():
+        raise StoreError(f"{path}: there is no store here")
