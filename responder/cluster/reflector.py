@@ -218,7 +218,7 @@ class Reflector(Generic[T]):
     async def _watch(self, since: str) -> None:
         """Returns when the server ended a watch that had lived; everything else is an ApiError."""
         loop = asyncio.get_running_loop()
-        opened = loop.time()
+        opened, began = loop.time(), self._clock.monotonic()  # deadlines are real, a watch lives by our clock
         seconds = random.randint(*self._pace.watch)  # noqa: S311  # spreads load, keeps no secret
         try:
             await self._stream(since, seconds)
@@ -226,7 +226,7 @@ class Reflector(Generic[T]):
             if error.reason == "Timeout" and loop.time() - opened >= seconds:
                 return  # the server forgot the end we asked for
             raise
-        if loop.time() - opened < self._pace.short:
+        if self._clock.monotonic() - began < self._pace.short:
             raise Unavailable(200, "Eof", "the watch ended at once")
 
     async def _stream(self, since: str, seconds: int) -> None:

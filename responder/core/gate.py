@@ -87,7 +87,7 @@ def _pending(reason: str, fresh: Freshness) -> GateAnswer:
 
 
 def _of_application(candidate: Candidate, revision: str, fresh: Freshness) -> GateAnswer:
-    app, name = candidate.app, str(candidate.app.key)
+    name = str(candidate.app.key)
     of_revision = [
         v
         for v in candidate.views
