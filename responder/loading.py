@@ -48,6 +48,7 @@ class Loader:
         self.open: dict[str, Incident] = {}  # by Application uid; parents by their id
         self.blocks: dict[str, Block] = {}
         self.resyncs: list[datetime] = []
+        self.acting: dict[str, AppKey] = {}  # acts that are under way, by their id
         self.installed_at = clock.now()
         self.restored = False
         self._logs: OrderedDict[tuple[str, int], LogChunk | None] = OrderedDict()
@@ -71,6 +72,15 @@ class Loader:
         self.blocks = {b.id: b for b in await self._store.blocks()}
         since = self._clock.now() - timedelta(hours=1)
         self.resyncs = [a.begun_at for a in await self._store.actions(since=since) if a.kind is ActionKind.RESYNC]
+        for action in await self._store.actions(open_only=True):
+            self.note(action)
+
+    def note(self, action: ActionRecord) -> None:
+        """An act that is under way is followed to its end, whatever became of its incident."""
+        if action.outcome.result in (OutcomeResult.BEGUN, OutcomeResult.TAKEN):
+            self.acting[action.id] = action.app
+        else:
+            self.acting.pop(action.id, None)
 
     def keep(self, incident: Incident) -> None:
         key = incident.app_uid or incident.id
@@ -89,7 +99,7 @@ class Loader:
 
     def quiet(self, key: AppKey) -> bool:
         """Nothing wrong, nothing running, nothing under way: there is no need to ask the store."""
-        if self.incident_of(key) is not None or self._cluster.hook_runs(key):
+        if self.incident_of(key) is not None or self._cluster.hook_runs(key) or key in self.acting.values():
             return False
         app = self._cluster.application(key)
         state = app.operation if app is not None else None

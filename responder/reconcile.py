@@ -389,9 +389,23 @@ class Reconciler:
         self._metrics.actions_total(action.kind.value, outcome.result.value).inc()
         what = f"{action.kind} {outcome.result}"
         entry = AuditEntry(self._clock.now(), action.by, what, outcome.detail, action.incident_id, str(action.app))
-        await self._store_all([PutAction(action), AppendAudit(entry)])
+        await self._store_all([PutAction(action), AppendAudit(entry), *await self._told_afterwards(action)])
+        self.loader.note(action)
         fields = {"incident": action.incident_id, "application": str(action.app), "action": action.kind.value}
         log.info("act", extra={**fields, "outcome": outcome.result.value, "detail": outcome.detail})
+
+    async def _told_afterwards(self, action: ActionRecord) -> list[Write]:
+        """An incident may close before the act that ended it has: its decision is told the end all the same."""
+        if any(i.id == action.incident_id for i in self.loader.open.values()):
+            return []
+        incident = await self._store.incident(action.incident_id)
+        if incident is None or not any(d.id == action.decision_id for d in incident.decisions):
+            return []
+        decisions = tuple(
+            msgspec.structs.replace(d, outcome=action.outcome) if d.id == action.decision_id else d
+            for d in incident.decisions
+        )
+        return [PutIncident(msgspec.structs.replace(incident, decisions=decisions))]
 
     # Many incidents, one cause.
 

@@ -4,7 +4,8 @@ Attempt 1 says "syntax error", attempts 2 to 5 say "dirty database version 42": 
 as dangerous as the most dangerous of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -248,8 +249,14 @@ def _waiting_for_deletion(record: OperationRecord) -> Diagnosis:
 Diagnoses = Mapping[tuple[str, int, str], Diagnosis]  # (operation id, attempt, hook identity) -> diagnosis
 
 
-def diagnose_incident(views: Sequence[OperationView], diagnoses: Diagnoses) -> Diagnosis | None:
-    """The incident's own: cause of the first failing run, worst of all for the rest. None: nothing failed yet."""
+def diagnose_incident(
+    views: Sequence[OperationView], diagnoses: Diagnoses, stuck: Set[tuple[datetime, str]]
+) -> Diagnosis | None:
+    """The incident's own: cause of the first failing run, worst of all for the rest. None: nothing failed yet.
+
+    ``stuck``: (operation, hook, or closed reason) of what is stuck for longer than its grace; a hook that waits for a
+    moment tells nothing.
+    """
     found: list[Diagnosis] = []
     for view in views:
         of_hooks = [
@@ -257,12 +264,13 @@ def diagnose_incident(views: Sequence[OperationView], diagnoses: Diagnoses) -> D
             for attempt in view.attempts
             for hook in attempt.hooks
             if (key := (view.record.id, attempt.number, str(hook.identity))) in diagnoses
+            and (hook.failed or (view.record.started_at, str(hook.identity)) in stuck)
         ]
         if of_hooks:
             found += of_hooks
         elif view.failed:
             found.append(diagnose_operation(view.record))
-        elif view.record.waits_for_deletion:
+        elif (view.record.started_at, "stuck-deletion") in stuck:
             found.append(_waiting_for_deletion(view.record))
     return worst(found[0], found) if found else None
 

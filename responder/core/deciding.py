@@ -33,6 +33,7 @@ from responder.core.situation import Situation
 
 BY_HAND = "by hand"  # the rule's name of what a person orders
 _APPROVAL_LASTS = timedelta(hours=1)
+_TRIES = 5  # of one decision
 _LEFT_BEHIND = frozenset({StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED})
 
 
@@ -84,8 +85,12 @@ def decide(situation: Situation, incident: Incident, diagnosis: Diagnosis, view:
         for action in rule.actions:
             if action.kind is ActionKind.ALERT:
                 continue  # a matter of time and of receivers: `alerting`
+            if action.kind is ActionKind.RESYNC and not view.failed:
+                continue  # a run that goes on, our own too, is nothing to repeat
             if not _its_moment(action.kind, view) and _judged_before(incident, rule, action.kind, view):
                 continue  # the verdict of its moment stays
+            if _carried_out(held.get(decision_id(incident, rule.name, action.kind, view)), situation):
+                continue  # so does that of what was done
             decision, candidate = _judged(situation, incident, diagnosis, view, rule, action, held)
             held[decision.id] = decision
             if action.kind is ActionKind.BLOCK:
@@ -94,7 +99,7 @@ def decide(situation: Situation, incident: Incident, diagnosis: Diagnosis, view:
                 acts += _act(candidate, decision, incident)
             elif decision.due_at is not None and decision.due_at > situation.now:
                 wake.append(decision.due_at)
-    for order in _orders(incident, view):
+    for order in _orders(incident, view, situation):
         decision, candidate = _judged(
             situation, incident, diagnosis, view, by_hand(situation.rulebook), RuleAction(order.action), held, order.id
         )
@@ -129,12 +134,23 @@ def by_hand(rulebook: Rulebook) -> Rule:
     return Rule(name=BY_HAND, conditions=(), actions=(), mode=Mode.LIVE, budget=rulebook.budget, cooldown=0.0)
 
 
-def _orders(incident: Incident, view: OperationView) -> list[Decision]:
+def _carried_out(decision: Decision | None, situation: Situation) -> bool:
+    """Or given up. What was refused, or met another version, wrote nothing: it is judged anew, some times."""
+    if decision is None:
+        return False
+    tries = [a for a in situation.actions if a.decision_id == decision.id]
+    outcome = tries[-1].outcome if tries else decision.outcome
+    if outcome is None:
+        return False
+    return outcome.result not in (OutcomeResult.CONFLICT, OutcomeResult.REFUSED) or len(tries) >= _TRIES
+
+
+def _orders(incident: Incident, view: OperationView, situation: Situation) -> list[Decision]:
     """What a person ordered for this very operation, and nobody has carried out."""
     return [
         d
         for d in incident.decisions
-        if d.rule == BY_HAND and d.outcome is None and d.operation == view.record.started_at
+        if d.rule == BY_HAND and not _carried_out(d, situation) and d.operation == view.record.started_at
     ]
 
 
@@ -181,7 +197,6 @@ def _judged(
         params=action.params(),
         due_at=cooled_at(candidate) if action.kind is ActionKind.RESYNC else None,
         allowed_since=(before.allowed_since if before and before.allowed_since else situation.now) if allowed else None,
-        outcome=before.outcome if before is not None else None,
         approved_by=person,
         approved_at=before.approved_at if before is not None and person else None,
         declined_by=before.declined_by if before is not None else "",

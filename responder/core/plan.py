@@ -4,6 +4,7 @@ Made anew at every wake-up from what is true, so that lost, doubled and late eve
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -15,7 +16,7 @@ from responder.core.causes import diagnose_incident
 from responder.core.correlation import correlation_key
 from responder.core.deciding import Decided, decide, settle_blocks
 from responder.core.incident import Incident, TimelineEntry
-from responder.core.life import follow, history, merge_timeline, open_incident, settle, troubles
+from responder.core.life import Trouble, follow, history, merge_timeline, open_incident, settle, troubles
 from responder.core.promotion import Block
 from responder.core.rules import Matching
 from responder.core.situation import Situation
@@ -41,7 +42,7 @@ def plan(situation: Situation) -> Plan:
             return Plan(wake_at=look_again)
         incident, opened = open_incident(situation, found[0]), True
     incident = follow(incident, found, situation)
-    incident = _described(incident, situation)
+    incident = _described(incident, situation, found)
     incident = settle(incident, found, situation)
     incident = _told(incident, history(situation, incident, found))
     decided = _decided(situation, incident)
@@ -61,10 +62,11 @@ def plan(situation: Situation) -> Plan:
     )
 
 
-def _described(incident: Incident, situation: Situation) -> Incident:
+def _described(incident: Incident, situation: Situation, found: Sequence[Trouble]) -> Incident:
     """Cause, impact and what changed, as the newest evidence has it."""
     views = tuple(v for v in situation.views if v.record.started_at in incident.operations)
-    diagnosis = diagnose_incident(views, situation.diagnoses) or incident.diagnosis
+    stuck = {(t.operation, word) for t in found if t.stuck for word in (str(t.hook), t.stuck)}
+    diagnosis = diagnose_incident(views, situation.diagnoses, stuck) or incident.diagnosis
     runs = tuple(h.run for v in views for a in v.attempts for h in a.hooks if h.run is not None)
     cluster = runs[0].cluster if runs else incident.destination
     return msgspec.structs.replace(
