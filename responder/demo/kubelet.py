@@ -51,6 +51,7 @@ class Kubelet:
         self._agenda = agenda
         self._runs: dict[str, Run] = {}  # by Pod uid
         self.stopped: list[Stopped] = []
+        self.printed: dict[tuple[str, str, int], int] = {}  # lines, by (Pod uid, container, restart)
         objects.subscribe(self._changed)
 
     def admit(self, pod: Json, run: Run) -> None:
@@ -121,6 +122,8 @@ class Kubelet:
                 meta = pod["metadata"]
                 at = f"{self._objects.clock.now():%Y-%m-%dT%H:%M:%S.%f}000Z"
                 self._objects.append_log(meta["namespace"], meta["name"], container, 0, at, text + "\n")
+                key = (meta["uid"], container, 0)
+                self.printed[key] = self.printed.get(key, 0) + 1
 
         return say
 

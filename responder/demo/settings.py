@@ -1,5 +1,6 @@
 """How the demo configures the real responder, and what stands in its cluster before anything happens."""
 
+import base64
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -13,8 +14,9 @@ ARGOCD = "argocd"
 OURS = "hook-responder"
 
 
-def demo_settings(server: str, folder: Path, *, port: int) -> Settings:
+def demo_settings(server: str, folder: Path, *, port: int, pager: str = "") -> Settings:
     """``server``: URL of the in-memory API server; ``folder``: where the store and the token file go."""
+    receivers = [_pager(pager, folder)] if pager else []
     token = folder / "token"
     token.write_text(TOKEN, encoding="utf-8")
     rules = folder / "rules.yaml"
@@ -28,11 +30,19 @@ def demo_settings(server: str, folder: Path, *, port: int) -> Settings:
             "webhook": {"token_files": [token]},
             "access": {"static_tokens": [{"name": "demo", "token_file": token, "role": "operator"}]},
             "rules": rules,
+            "receivers": receivers,
+            "routing": {"default": [receiver["name"] for receiver in receivers]},
             "promotion": {"environments": ["staging", "production"]},
             "actions": {"mode": Mode.LIVE},
             "killswitch": {"namespace": OURS, "name": "responder-killswitch"},
         }
     )
+
+
+def _pager(url: str, folder: Path) -> dict[str, object]:
+    secret = folder / "pager-secret"
+    secret.write_text(f"whsec_{base64.b64encode(b'only the demo is signed with it').decode()}", encoding="utf-8")
+    return {"name": "pager", "type": "webhook", "urls": [url], "secret_file": secret}
 
 
 def prepare(objects: Objects, namespaces: Iterable[str]) -> None:

@@ -41,6 +41,7 @@ class World:
         namespace: str = "",
         policy: Json | None = None,
         labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
     ) -> str:
         """Commits, and makes the Application; answers the revision."""
         url = repository_of(name)
@@ -48,7 +49,12 @@ class World:
         self.objects.create(
             "Application",
             {
-                "metadata": {"name": name, "namespace": ARGOCD, "labels": dict(labels or {})},
+                "metadata": {
+                    "name": name,
+                    "namespace": ARGOCD,
+                    "labels": dict(labels or {}),
+                    "annotations": dict(annotations or {}),
+                },
                 "spec": {
                     "project": "default",
                     "destination": {"server": IN_CLUSTER, "namespace": namespace or name},

@@ -1,0 +1,55 @@
+"""When has the responder worked off all that its cluster holds? Asked wherever time only moves after that."""
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+
+from responder.app import Responder
+from responder.demo.clock import SteppedClock
+from responder.demo.objects import Objects
+
+LogKey = tuple[str, str, int]  # Pod uid, container, restart
+
+_SETTLE_SECONDS = 20.0
+_TURN_SECONDS = 0.001  # between two looks: the watches, the store's thread and the loop would all have to tell us
+_TURNS_TO_NUDGE = 100
+
+
+class NotSettledError(Exception):
+    """The responder did not come to rest; the message says what is behind."""
+
+
+class Settling:
+    """``printed``: lines so far, by log; it grows while we look."""
+
+    def __init__(self, objects: Objects, responder: Responder, clock: SteppedClock, printed: Mapping[LogKey, int]):
+        self._objects = objects
+        self._responder = responder
+        self._clock = clock
+        self._printed = printed
+        self._read: dict[LogKey, int] = {}  # a recorder may forget what it has read: it is asked once
+
+    async def settle(self) -> None:
+        """Until every watch has seen every change, every line is scanned and no step is due."""
+        try:
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                for turn in itertools.count(1):
+                    if not self._behind():
+                        return
+                    await asyncio.sleep(_TURN_SECONDS)
+                    if turn % _TURNS_TO_NUDGE == 0 and self._clock.next_due is not None:
+                        self._clock.move_to(self._clock.next_due)  # a watch that ended waits before it begins anew
+        except TimeoutError as error:
+            raise NotSettledError(f"the responder did not come to rest: {self._behind()}") from error
+
+    def _behind(self) -> str:
+        version = self._objects.resource_version
+        behind = [watch.resource for watch in self._responder.watches if int(watch.resource_version or 0) < version]
+        if behind:
+            return f"watches behind {version}: {behind}"
+        for key, lines in self._printed.items():
+            if self._read.get(key, 0) < lines:
+                if self._responder.scanned(*key) < lines:
+                    return f"the log of {key[1]} in Pod {key[0]}"
+                self._read[key] = lines
+        return "" if self._responder.idle else "steps or spills are due"
