@@ -1,6 +1,7 @@
 """From rules to decisions, from allowed decisions to acts. The same question asked again gives the same decision id."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -106,8 +107,13 @@ def decide(situation: Situation, incident: Incident, diagnosis: Diagnosis, view:
         held[decision.id] = decision
         if decision.verdict.result is VerdictResult.ALLOWED and decision.outcome is None:
             acts += _act(candidate, decision, incident)
-    decisions = tuple(_with_outcome(d, situation) for d in held.values())
+    decisions = told_outcomes(held.values(), situation)
     return Decided(matching, decisions, tuple(acts), tuple(blocks), min(wake, default=None))
+
+
+def told_outcomes(decisions: Iterable[Decision], situation: Situation) -> tuple[Decision, ...]:
+    """Each with what came of it so far."""
+    return tuple(_with_outcome(d, situation) for d in decisions)
 
 
 def _its_moment(kind: ActionKind, view: OperationView) -> bool:

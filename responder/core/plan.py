@@ -14,7 +14,7 @@ from responder.core.alerting import AlertOrder, plan_alerts
 from responder.core.attempts import OperationView
 from responder.core.causes import diagnose_incident
 from responder.core.correlation import correlation_key
-from responder.core.deciding import Decided, decide, settle_blocks
+from responder.core.deciding import Decided, decide, settle_blocks, told_outcomes
 from responder.core.incident import Incident, TimelineEntry
 from responder.core.life import Trouble, follow, history, merge_timeline, open_incident, settle, troubles
 from responder.core.promotion import Block
@@ -46,8 +46,8 @@ def plan(situation: Situation) -> Plan:
     incident = settle(incident, found, situation)
     incident = _told(incident, history(situation, incident, found))
     decided = _decided(situation, incident)
-    if decided is not None:
-        incident = msgspec.structs.replace(incident, decisions=decided.decisions)
+    decisions = decided.decisions if decided is not None else told_outcomes(incident.decisions, situation)
+    incident = msgspec.structs.replace(incident, decisions=decisions)
     alerting = plan_alerts(situation, incident, decided.matching if decided else None)
     incident = msgspec.structs.replace(incident, alerts=alerting.marks)
     return Plan(

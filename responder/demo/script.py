@@ -1,4 +1,4 @@
-"""The demo's story: nine Applications are deployed, then five things go wrong at once, as they do at three in the morning.
+"""The demo's story: nine Applications run, then five things go wrong at once, as they do at three in the morning.
 
 Everything here is what happens in the cluster; what the responder makes of it is in ``expected``.
 """
