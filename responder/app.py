@@ -4,14 +4,10 @@ Read top to bottom it says what the program is made of; nothing here decides any
 """
 
 import asyncio
-import json
 import logging
 import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -40,18 +36,18 @@ from responder.ports import Clock, StoreError, Trigger
 from responder.receivers.build import build_receivers
 from responder.receivers.outbox import Outbox
 from responder.reconcile import Reconciler
+from responder.retention import keep_to
 from responder.shipped import signatures
 from responder.store.sqlite import SqliteStore
-from responder.wallclock import WallClock
 from responder.web.access import Access, NamedToken, Role
 from responder.web.app import build
 from responder.web.changes import Changes
-from responder.web.faces import Faces
+from responder.web.faces import Faces, OutboxStats
 from responder.web.webhook import Intake
 
 log = logging.getLogger("responder")
 
-_DRAIN_SECONDS = 20.0
+_RETRY_SECONDS = 5.0
 
 
 class Responder:
@@ -70,7 +66,7 @@ class Responder:
         self._store = store
         self.metrics = metrics
         store.observe_commit = metrics.store_commit_duration_seconds.observe
-        self._hooks = HookCounter(metrics)
+        self._hooks = HookCounter(metrics, since=clock.now())
         self._rules = _load_rules(settings)
         metrics.config_reload_success.set(1)
         redactor = Redactor(_redaction_key(settings))
@@ -125,7 +121,7 @@ class Responder:
             store=store,
             actuator=self.actuator,
             clock=clock,
-            watches=lambda: self.watches,
+            watches=lambda: self._lasting,
         )
         self._web = build(self._faces())
         self.listening = asyncio.Event()
@@ -201,6 +197,7 @@ class Responder:
                 [NamedToken(t.name, read_secret(t.token_file), Role(t.role)) for t in settings.access.static_tokens]
             ),
             changes=self.changes,
+            outbox=lambda: OutboxStats(self.outbox.pending, self.outbox.oldest_seconds),
             pending=lambda: self.reconciler.pending,
             killswitch=f"{settings.killswitch.namespace}/{settings.killswitch.name}",
             url=settings.listen.url,
@@ -224,6 +221,7 @@ class Responder:
             ("outbox", self.outbox.run()),
             ("begin", self._begin()),
             ("gauges", self._gauges.run()),
+            ("retention", keep_to(self._settings.retention, self._store, self._clock)),
         ]
 
     async def _serve(self) -> None:
@@ -241,7 +239,7 @@ class Responder:
 
     async def _begin(self) -> None:
         """When every watch has listed: what went while we were away, then every Application once."""
-        for reflector in (*self._argowatch.reflectors, *(w for r in self._recorders.values() for w in r.lasting)):
+        for reflector in self._lasting:
             await reflector.synced.wait()
         keys = [app.key for app in self.cache.applications()]
         for recorder in self._recorders.values():
@@ -250,7 +248,21 @@ class Responder:
             except (StoreError, TimeoutError) as error:
                 log.warning("what was recorded before could not be read: %s", error)
         self.metrics.leader.set(1)
-        await self.reconciler.synced()
+        while not await self._looked_at_all():
+            await self._clock.sleep(_RETRY_SECONDS)
+
+    async def _looked_at_all(self) -> bool:
+        try:
+            await self.reconciler.synced()
+        except StoreError as error:
+            log.warning("which wake-ups are due could not be read: %s", error)
+            return False
+        return True
+
+    @property
+    def _lasting(self) -> list[Reflector[Any]]:
+        """Watches that are open all the time: our picture is as fresh as these."""
+        return [*self._argowatch.reflectors, *(w for r in self._recorders.values() for w in r.lasting)]
 
     # How far we are: for the replayer and tests.
 
@@ -344,57 +356,3 @@ async def _connect(config: ClusterConfig, metrics: Metrics) -> Kubernetes:
         path = str(config.kubeconfig) if config.kubeconfig is not None else None
         return await Kubernetes.from_kubeconfig(path, config.context, name=config.name, observe=observe)
     return await Kubernetes.from_in_cluster(name=config.name, observe=observe)
-
-
-# The service as a process.
-
-
-def run_service(settings: Settings) -> int:
-    """Until SIGTERM or SIGINT; 0 after a clean end. Raises ``ConfigError``."""
-    _log_as_json()
-    try:
-        asyncio.run(_service(settings))
-    except StoreError as error:
-        sys.stderr.write(f"{error}\n")
-        return 4
-    return 0
-
-
-async def _service(settings: Settings) -> None:
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    async with Responder.open(settings, clock=WallClock()) as responder, asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(responder.run())
-        await responder.listening.wait()
-        log.info("serving", extra={"url": responder.url})
-        await ended.wait()
-        log.info("draining")
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            running.cancel()
-            await asyncio.wait([running])
-
-
-class _JsonLines(logging.Formatter):
-    """One JSON object a line, with what the caller put into ``extra``."""
-
-    _OURS = ("incident", "application", "state", "category", "action", "outcome", "detail", "url", "why")
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        line |= {name: getattr(record, name) for name in self._OURS if hasattr(record, name)}
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
-
-
-def _log_as_json() -> None:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_JsonLines())
-    logging.basicConfig(level=os.environ.get("RESPONDER_LOG_LEVEL", "INFO").upper(), handlers=[handler])

@@ -96,7 +96,7 @@ def _serve(commands: "Commands") -> None:
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    from responder.app import run_service
+    from responder.service import run_service
 
     return _configured(arguments, run_service)
 

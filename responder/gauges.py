@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from responder.cluster.cache import ClusterCache
@@ -23,24 +24,29 @@ _UNDER_WAY = frozenset({OutcomeResult.PENDING, OutcomeResult.BEGUN, OutcomeResul
 
 
 class HookCounter:
-    """Counts each hook once, when it has ended."""
+    """Counts each hook once, when it has ended. A gate hook is a question, no attempt."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, *, since: datetime) -> None:
+        """``since`` is our start: what ended before was counted then, and must not show as a burst after a restart."""
         self._metrics = metrics
+        self._since = since
         self._counted: OrderedDict[str, None] = OrderedDict()
 
     def see(self, run: HookRun) -> None:
-        result = _result(run)
-        if result is None or run.uid in self._counted:
+        result, ended_at = _result(run), _ended_at(run)
+        if result is None or run.gate or run.uid in self._counted or (ended_at and ended_at < self._since):
             return
         self._counted[run.uid] = None
         while len(self._counted) > _REMEMBERED:
             self._counted.popitem(last=False)
         self._metrics.hook_attempts_total(next(iter(run.hook_types), ""), result).inc()
-        condition = run.completed or run.failed
-        ended = condition.at if condition is not None else run.gone_at
-        if ended is not None:
-            self._metrics.hook_duration_seconds(result).observe(max(0.0, (ended - run.created_at).total_seconds()))
+        if ended_at is not None:
+            self._metrics.hook_duration_seconds(result).observe(max(0.0, (ended_at - run.created_at).total_seconds()))
+
+
+def _ended_at(run: HookRun) -> datetime | None:
+    condition = run.completed or run.failed
+    return condition.at if condition is not None else run.gone_at
 
 
 def _result(run: HookRun) -> str | None:
@@ -102,9 +108,16 @@ class Gauges:
         self._metrics.hooks_running.set(len(runs))
         show(self._metrics.hooks_stuck, Counter(reason for r in runs if (reason := stuck_reason(r))))
         show(self._metrics.blocks, Counter(b.environment for b in self._loader.blocks.values()))
+        for resource, at in self._last_events().items():
+            self._metrics.watch_last_event_timestamp_seconds(resource).set(at.timestamp())
+
+    def _last_events(self) -> dict[str, datetime]:
+        """By resource that of the watch which has heard nothing for longest: there is one a namespace and cluster."""
+        oldest: dict[str, datetime] = {}
         for watch in self._watches():
             if watch.last_event_at is not None:
-                self._metrics.watch_last_event_timestamp_seconds(watch.resource).set(watch.last_event_at.timestamp())
+                oldest[watch.resource] = min(watch.last_event_at, oldest.get(watch.resource, watch.last_event_at))
+        return oldest
 
     async def _show_store(self) -> None:
         try:

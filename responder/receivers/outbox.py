@@ -23,6 +23,8 @@ class Outbox:
         for name, result in product(receivers, DELIVERY_RESULTS):
             metrics.deliveries_total(name, result)  # stands at 0 from the start
         self._wakened = asyncio.Event()
+        self.pending = 0
+        self.oldest_seconds = 0.0
 
     async def run(self) -> None:
         """Until cancelled. What was being sent then is sent again at the next start."""
@@ -64,6 +66,7 @@ class Outbox:
 
     def _show(self, pending: Iterable[Delivery]) -> None:
         created = [delivery.created_at for delivery in pending]
-        self._metrics.outbox_pending.set(len(created))
         oldest = (self._clock.now() - min(created)).total_seconds() if created else 0.0
-        self._metrics.outbox_oldest_seconds.set(max(oldest, 0.0))
+        self.pending, self.oldest_seconds = len(created), max(oldest, 0.0)
+        self._metrics.outbox_pending.set(self.pending)
+        self._metrics.outbox_oldest_seconds.set(self.oldest_seconds)
