@@ -18,9 +18,22 @@ function takeOver(fresh) {
   for (const details of fresh.querySelectorAll("details[id]")) {
     if (opened.has(details.id)) details.open = opened.get(details.id);
   }
+  for (const field of fields(main)) {
+    const same = changed(field) && fields(fresh).find((f) => f.name === field.name && f.form?.action === field.form?.action);
+    if (same) same.value = field.value;
+  }
   main.replaceChildren(...fresh.childNodes);
   const again = focused && find(focused);
   if (again) again.focus({ preventScroll: true });
+}
+
+function fields(within) {
+  return [...within.querySelectorAll("input:not([type=hidden]), select")];
+}
+
+function changed(field) {
+  if (field.matches("input")) return field.value !== field.defaultValue;
+  return field.selectedIndex !== Math.max(0, [...field.options].findIndex((o) => o.defaultSelected));
 }
 
 function path(element) {
@@ -35,7 +48,7 @@ function find(steps) {
 
 function writing() {
   const e = document.activeElement;
-  return e && main.contains(e) && e.matches("input, select, textarea") && (e.value !== (e.defaultValue ?? e.value) || e.matches("select"));
+  return main.contains(e) && e.matches("input, select") && changed(e);
 }
 
 async function refresh() {
