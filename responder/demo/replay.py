@@ -5,8 +5,8 @@ comes out: after each happening we wait until every watch has seen it, every log
 """
 
 import asyncio
-import itertools
 import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ _AFTERWARDS = timedelta(seconds=10)  # so that what was delayed is decided
 _STEP = timedelta(seconds=5)  # in which longer silences are passed
 _SETTLE_SECONDS = 20.0
 _TURN_SECONDS = 0.001  # between two looks: the watches, the store's thread and the loop would all have to tell us
-_TURNS_TO_NUDGE = 100
+_PATIENCE_SECONDS = 4.0  # a slow machine must not move time
 _READING = frozenset({"get", "list", "watch", "create"})
 
 
@@ -59,11 +59,11 @@ class Replay:
         self.responder: Responder | None = None
 
     @asynccontextmanager
-    async def running(self, folder: Path) -> AsyncIterator[Responder]:
+    async def running(self, folder: Path, *, port: int = 0) -> AsyncIterator[Responder]:
         """The in-memory API server and the real responder in front of it; its store is in ``folder``."""
         prepare(self.objects, namespaces_of(list(self._happenings)))
         async with self.server, aiohttp.ClientSession() as self._http:
-            settings = demo_settings(self.server.url, folder, port=0)
+            settings = demo_settings(self.server.url, folder, port=port)
             async with started(settings, self.clock) as self.responder:
                 await self.settle()
                 yield self.responder
@@ -125,12 +125,12 @@ class Replay:
         """Until the responder has worked off all that the API server holds."""
         try:
             async with asyncio.timeout(_SETTLE_SECONDS):
-                for turn in itertools.count(1):
-                    if not self._unsettled():
-                        return
+                moved = time.monotonic()
+                while self._unsettled():
                     await asyncio.sleep(_TURN_SECONDS)
-                    if turn % _TURNS_TO_NUDGE == 0 and self.clock.next_due is not None:
-                        self.clock.move_to(self.clock.next_due)  # a watch that ended waits before it begins anew
+                    if self.clock.next_due is not None and time.monotonic() - moved > _PATIENCE_SECONDS:
+                        self.clock.move_to(self.clock.next_due)  # a request that failed waits before it is tried anew
+                        moved = time.monotonic()
         except TimeoutError as error:
             raise ReplayError(f"the responder did not come to rest: {self._unsettled()}") from error
 
@@ -139,7 +139,7 @@ class Replay:
         if responder is None:
             return "it has not started"
         version = self.objects.resource_version
-        behind = [w.resource for w in responder.watches if int(w.resource_version or 0) < version]
+        behind = [w.resource for w in responder.watches if int(w.resource_version or 0) < version or not w.drained]
         if behind:
             return f"watches behind {version}: {behind}"
         for (pod, container, restart), lines in list(self._unread.items()):
