@@ -39,8 +39,15 @@ class Stage:
         self.story.begin()
         async with self._server, self.pager, aiohttp.ClientSession() as self._http:
             settings = demo_settings(self._server.url, folder, port=port, pager=self.pager.url)
-            async with started(settings, self.clock) as self._responder:
-                yield self._responder
+            async with started(settings, self.clock) as self._responder, asyncio.TaskGroup() as group:
+                if isinstance(self.clock, SteppedClock):
+                    yield self._responder
+                    return
+                agenda = group.create_task(self.story.world.agenda.run())
+                try:
+                    yield self._responder
+                finally:
+                    agenda.cancel()
 
     async def play(self) -> None:
         """From the first deployment to the end of the story."""
@@ -48,10 +55,7 @@ class Stage:
         if isinstance(self.clock, SteppedClock):
             await self._step_to(self.clock, self.clock.now() + timedelta(seconds=LASTS))
         else:
-            async with asyncio.TaskGroup() as group:
-                agenda = group.create_task(self.story.world.agenda.run())
-                await self.clock.sleep(LASTS)
-                agenda.cancel()
+            await self.clock.sleep(LASTS)
 
     async def _step_to(self, clock: SteppedClock, until: datetime) -> None:
         assert self._responder is not None  # noqa: S101 - the stage is open
