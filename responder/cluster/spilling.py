@@ -51,6 +51,7 @@ class Spill:
         self._operations_of = operations_of
         self._metrics = metrics
         self._due = asyncio.Event()
+        self._batch: list[_Part] = []  # on its way to the store
         self._working = False
 
     @property
@@ -82,25 +83,43 @@ class Spill:
     async def once(self, recordings: Iterable[Recording]) -> bool:
         """False when the store refused something: it stays to be stored."""
         well = True
-        for batch in _batches(self._parts(recordings)):
-            writes = [write for part in batch for write in self._writes(part)]
-            stored = await self._commit(writes)
-            well &= stored
-            for part in batch:
-                self._conclude(part, stored=stored)
-        return well
-
-    def _parts(self, recordings: Iterable[Recording]) -> Iterator[_Part]:
+        self._take_back()
         for recording in list(recordings):
-            chunks = []
-            for key, follow in recording.follows.items():
-                chunk = follow.tape.take(ended=key in recording.over)
-                if chunk is not None:
-                    chunks.append((follow.tape, chunk))
-                self._metrics.recorder_lines_dropped_total.inc(follow.tape.newly_dropped())
-            if chunks or recording.dirty:
-                recording.dirty = False
-                yield _Part(recording, recording.value(self._operations_of(recording.run)), chunks)
+            part = self._part(recording)
+            if part is None:
+                continue
+            self._batch.append(part)
+            if sum(part.size for part in self._batch) >= BATCH_BYTES:
+                well &= await self._store_batch()
+            await asyncio.sleep(0)  # a part of many lines takes milliseconds
+        return await self._store_batch() and well
+
+    def _take_back(self) -> None:
+        """What was on its way when we were cancelled."""
+        for part in self._batch:
+            part.recording.dirty = True
+            for tape, _ in part.chunks:
+                tape.give_back()
+        self._batch = []
+
+    def _part(self, recording: Recording) -> _Part | None:
+        chunks = []
+        for key, follow in recording.follows.items():
+            chunk = follow.tape.take(ended=key in recording.over)
+            if chunk is not None:
+                chunks.append((follow.tape, chunk))
+            self._metrics.recorder_lines_dropped_total.inc(follow.tape.newly_dropped())
+        if not chunks and not recording.dirty:
+            return None
+        recording.dirty = False
+        return _Part(recording, recording.value(self._operations_of(recording.run)), chunks)
+
+    async def _store_batch(self) -> bool:
+        stored = await self._commit([write for part in self._batch for write in self._writes(part)])
+        batch, self._batch = self._batch, []
+        for part in batch:
+            self._conclude(part, stored=stored)
+        return stored
 
     def _writes(self, part: _Part) -> Iterator[Write]:
         for _, chunk in part.chunks:
@@ -138,16 +157,3 @@ class Spill:
         if before != part.value:
             woken = before is None or without_counters(before) != without_counters(part.value)
             self._publish(part.value, woken)
-
-
-def _batches(parts: Iterator[_Part]) -> Iterator[list[_Part]]:
-    batch: list[_Part] = []
-    size = 0
-    for part in parts:
-        batch.append(part)
-        size += part.size
-        if size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

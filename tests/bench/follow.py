@@ -24,6 +24,7 @@ BLOCKS = 40  # of each log
 ROUNDS = 5
 BLOCK = 32 << 10
 KNOWN_EVERY = 50
+SPILL_SECONDS = 2.0
 
 TEXTS = (
     "INFO  copied batch 8333 of 120000 rows from orders_old to orders in 12 ms",
@@ -107,16 +108,26 @@ async def one_side(port: int, side: str) -> None:
             await asyncio.sleep(0.001)
             longest = max(longest, time.perf_counter() - before - 0.001)
 
+    async def store() -> None:
+        """What a store would take, as often as it does."""
+        while recording:
+            await asyncio.sleep(SPILL_SECONDS)
+            for tape in list(recording.tapes):
+                tape.take(ended=tape.complete)
+                tape.stored()
+                await asyncio.sleep(0)
+
     async with Kubernetes.from_url(f"http://127.0.0.1:{port}") as kubernetes, asyncio.TaskGroup() as group:
         await discard(kubernetes, 0)  # warm
         idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        watching = group.create_task(watch_loop())
+        watching = [group.create_task(watch_loop()), group.create_task(store())]
         began = time.perf_counter()
         async with asyncio.TaskGroup() as logs:
             for number in range(LOGS):
                 logs.create_task(recording.follow(kubernetes, number) if recording else discard(kubernetes, number))
         took = time.perf_counter() - began
-        watching.cancel()
+        for task in watching:
+            task.cancel()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     lines = LOGS * BLOCKS * block()[1]
     if recording:

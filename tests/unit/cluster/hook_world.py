@@ -105,7 +105,7 @@ class HookWorld:
         self.runs[run.uid] = run
         self._published.set()
 
-    async def until(self, holds: Callable[[], object], seconds: float = 10) -> None:
+    async def until(self, holds: Callable[[], object], seconds: float = 20) -> None:
         async with asyncio.timeout(seconds):
             while not holds():
                 self._published.clear()

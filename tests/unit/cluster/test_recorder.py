@@ -1,5 +1,6 @@
 """What the recorder keeps of hooks that fail, are retried, vanish, or flood their logs."""
 
+import asyncio
 import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
@@ -377,6 +378,36 @@ async def test_a_line_that_a_signature_knows_is_stored_at_once(tmp_path: Path) -
 
         assert await world.text() == ["quiet", "ERROR: deadlock detected"]
         assert world.recorder.scanned(pod["metadata"]["uid"], "migrate", 0) == 2
+
+
+async def test_what_is_held_at_shutdown_goes_to_the_store(tmp_path: Path) -> None:
+    read = asyncio.Event()
+
+    def notice(_: bytes) -> tuple[()]:
+        read.set()
+        return ()
+
+    async with hook_world(tmp_path, limits=Limits(spill_every=timedelta(hours=1)), scan=notice) as world:
+        pod = world.pod_status(world.pod(world.job()), "Running", migrate=running())
+        world.log(pod, "last words\n")
+        async with asyncio.timeout(20):
+            await read.wait()
+        await world.stop()
+
+        chunk = await world.store.log(f"{pod['metadata']['uid']}/migrate/0")
+        assert chunk is not None
+        assert chunk.texts == ("last words",)
+
+
+async def test_while_the_store_is_away_what_is_seen_is_passed_on(tmp_path: Path) -> None:
+    async with hook_world(tmp_path) as world:
+        await world.store.close()
+        failed_hook(world)
+        await world.until(lambda: world.whole() and world.run.failed)
+
+        log = world.container().log
+        assert log is not None
+        assert log.lines == 1
 
 
 async def test_the_pods_of_every_attempt_are_kept_apart(tmp_path: Path) -> None:
