@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from responder.demo.clock import FastClock, SteppedClock
 from responder.demo.expected import asked, differences
 from responder.demo.recording import RecordingError, read_recording
@@ -41,9 +43,16 @@ def run_demo(*, once: bool, as_json: bool, replay: Path | None, port: int) -> in
     except (RecordingError, PortTakenError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    except (ReplayError, NotSettledError) as error:
-        sys.stderr.write(f"{error}\n")
+    except BaseExceptionGroup as group:
+        ours, others = group.split((ReplayError, NotSettledError))
+        if ours is None or others is not None:
+            raise
+        sys.stderr.write(f"{_innermost(ours)}\n")
         return 1
+
+
+def _innermost(error: BaseException) -> BaseException:
+    return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 class PortTakenError(Exception):
@@ -71,25 +80,34 @@ async def _once(*, as_json: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="responder-demo-") as folder:
         async with stage.open(Path(folder), port=0):
             await stage.play()
-            await stage.delivered()
-            return await _conclude(stage, teller, as_json=as_json)
+            came = await _outcome(stage)
+    if as_json:
+        _print_json(came.incidents)
+    else:
+        teller.report(came.incidents, came.pages)
+        teller.gates(came.gates)
+    teller.verdict(came.wrong)
+    return 1 if came.wrong else 0
 
 
-async def _conclude(stage: Stage, teller: Teller, *, as_json: bool = False) -> int:
-    incidents = await stage.incidents()
+class _Outcome(msgspec.Struct, frozen=True):
+    incidents: list[dict[str, Any]]
+    pages: dict[str, str]  # severity by incident id
+    gates: dict[tuple[str, str], str]  # answer by service and environment
+
+    @property
+    def wrong(self) -> list[str]:
+        return differences(self.incidents, self.pages, self.gates)
+
+
+async def _outcome(stage: Stage) -> _Outcome:
+    await stage.delivered()
     pages = {incident: alert.severity.value for incident, alert in stage.pager.pages.items()}
     gates = {
         (service, environment): (await stage.gate(service, environment, stage.story.revisions[name]))["result"]
         for service, environment, name in asked()
     }
-    if as_json:
-        _print_json(incidents)
-    else:
-        teller.report(incidents, pages)
-        teller.gates(gates)
-    wrong = differences(incidents, pages, gates)
-    teller.verdict(wrong)
-    return 1 if wrong else 0
+    return _Outcome(await stage.incidents(), pages, gates)
 
 
 async def _live(port: int) -> int:
@@ -105,9 +123,11 @@ async def _live(port: int) -> int:
                 teller.progress(await stage.incidents())
 
             if await _played(stage.play, tell, stopped):
-                await stage.delivered()
+                came = await _outcome(stage)
                 teller.say()
-                await _conclude(stage, teller)
+                teller.report(came.incidents, came.pages)
+                teller.gates(came.gates)
+                teller.verdict(came.wrong)
                 _outlook(teller, responder.url)
                 await stopped.wait()
     return 0
@@ -133,13 +153,15 @@ async def _replay(folder: Path, *, once: bool, as_json: bool, port: int) -> int:
                 return 0
             await tell()
             incidents = await replay.incidents()
-            if as_json:
-                _print_json(incidents)
-            else:
-                teller.report(incidents, {})
             if not once:
+                teller.report(incidents, {})
                 _outlook(teller, responder.url)
                 await stopped.wait()
+                return 0
+    if as_json:
+        _print_json(incidents)
+    else:
+        teller.report(incidents, {})
     return 0
 
 
