@@ -20,7 +20,9 @@ _HARMLESS_BEFORE = frozenset(
 # What a tool says before it begins.
 _REFUSALS = frozenset({Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.MIGRATION_LOCK_HELD})
 _OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition")
-_TWO_THINGS = re.compile(r"[a-z0-9](?:_and_|-and-|And[A-Z])|_and_", re.ASCII)
+_TWO_THINGS = re.compile(r"[a-z0-9](?:_and_|-and-|And[A-Z]| and )|_and_", re.ASCII)
+# A class, its method, the first statement: the earliest line, and no loop around it.
+_FIRST_STATEMENT = re.compile(r"[1-3]:in [`'](?:\w+#)?(?:up|change|down)")
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -90,11 +92,11 @@ def _before_anything(run: _Run) -> Left | None:
         return None
     if run.cause.connecting:
         return Left(StateLeft.NONE, "it failed before any migration was started", shown=True)
-    if run.tool is None or run.cause.refused or run.torn:
+    if run.tool is None or run.cause.refused or run.cause.category is Category.KILLED:
         return None
     if run.tool.shows is Shows.NOTHING and run.cause.category not in _REFUSALS:
         return None
-    return Left(StateLeft.NONE, f"{run.tool.name} had started no migration", shown=True)
+    return Left(StateLeft.NONE, f"{run.tool.name} had started no migration", shown=not run.torn)
 
 
 def _marked(run: _Run) -> Left | None:
@@ -179,17 +181,28 @@ def _by_statement(run: _Run, tool: Tool) -> Left:
     if tool.steps and run.started:
         reason = f"{tool.name} prints each statement that is done, and had done none"
         return Left(StateLeft.NONE, reason, shown=_at_first_line(run))
-    if run.migration and _TWO_THINGS.search(run.migration):
+    if any(_TWO_THINGS.search(name) for name in _names(run)):
         return Left(StateLeft.PARTIAL, f"{keeps}, and {run.migration} does more than one thing")
     return Left(StateLeft.NONE, f"the log shows no statement before the failing one; look all the same, for {keeps}")
 
 
 def _at_first_line(run: _Run) -> bool:
-    """Code between the statements is not printed, and psql may be told to be quiet. That a script announced one file
-    and failed on its first line proves that nothing stands before."""
+    """Code between the statements is not printed, and psql may be told to be quiet. What proves that nothing stands
+    before: a script announced one file and failed on its first line; or the tool announced one statement, and the
+    traceback shows the place where a migration's first one stands."""
     started = run.log.saying(Says.STARTED)
     lines = [f.groups["line"] for f in started if "line" in f.groups]
-    return len(started) > len(lines) > 0 and all(line == "1" for line in lines)
+    if len(started) > len(lines) > 0 and all(line == "1" for line in lines):
+        return True
+    frames = [f.groups["frame"] for f in run.log.saying(Says.TOOL) if "frame" in f.groups]
+    calls = [f for f in run.log.saying(Says.TOOL) if "call" in f.groups]
+    return bool(frames) and len(calls) == 1 and all(_FIRST_STATEMENT.fullmatch(frame) for frame in frames)
+
+
+def _names(run: _Run) -> list[str]:
+    """All that the log calls the failing migration."""
+    titles = [f.groups["title"] for f in run.log.saying(Says.STARTED) if "title" in f.groups]
+    return [run.migration or "", *titles[-1:]]
 
 
 def _line(log: Findings) -> int:
