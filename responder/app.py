@@ -87,6 +87,7 @@ class Responder:
             redact=redactor.text,
             clock=clock,
             metrics=self.metrics,
+            on_recovery=self._resume,
         )
         self._recorders = {
             config.name: self._recorder(config, clusters[config.name], redactor) for config in settings.clusters
@@ -141,6 +142,9 @@ class Responder:
 
     def _wake(self, key: AppKey, trigger: Trigger) -> None:
         self.reconciler.wake(key, trigger)
+
+    def _resume(self) -> None:
+        self.reconciler.resume()
 
     def _publish(self, run: HookRun, woken: bool) -> None:
         self._hooks.see(run)

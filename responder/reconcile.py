@@ -54,6 +54,7 @@ _LOOK_AGAIN = timedelta(seconds=60)
 _FOLLOW_EVERY = timedelta(seconds=1)
 _DELIVERY_LASTS = timedelta(days=1)
 _WEBHOOK_GRACE = timedelta(seconds=60)
+_TOLD = frozenset({Trigger.WEBHOOK, Trigger.STOCK_TEMPLATE})
 _DURABLE = frozenset({Trigger.WEBHOOK, Trigger.STOCK_TEMPLATE, Trigger.RESTART})
 
 
@@ -196,9 +197,12 @@ class Reconciler:
             await self._free(key)
 
     def _next(self) -> AppKey | None:
-        if not self._cluster.freshness().synced:
+        fresh = self._cluster.freshness()
+        if not fresh.synced:
             return None  # wake-ups stay pending: no incident is made up from half a picture
-        return next((key for key in self._pending if key not in self._busy), None)
+        # A webhook says "look", so it waits until there is something new to be seen.
+        held = _TOLD if fresh.trouble else frozenset()
+        return next((k for k, why in self._pending.items() if k not in self._busy and not why <= held), None)
 
     def resume(self) -> None:
         """The cluster can be seen (again)."""

@@ -58,12 +58,18 @@ class ArgoWatch:
         redact: Callable[[str], str],
         clock: Clock,
         metrics: Metrics,
+        on_recovery: Callable[[], None],
         pace: Pace = PACE,
     ) -> None:
         self._cache = cache
         self._redact = redact
         self._metrics = metrics
-        self._common: dict[str, Any] = {"kubernetes": kubernetes, "clock": clock, "pace": pace}
+        self._common: dict[str, Any] = {
+            "kubernetes": kubernetes,
+            "clock": clock,
+            "pace": pace,
+            "on_recovery": on_recovery,
+        }
         namespaces = dict.fromkeys((control_plane, *application_namespaces))
         places = ("",) if EVERYWHERE in namespaces else tuple(namespaces)
         self.reflectors: Sequence[Reflector[Any]] = (

@@ -99,6 +99,10 @@ def _untroubled(trouble: Trouble) -> None:
     del trouble
 
 
+def _unmoved() -> None:
+    pass
+
+
 class Reflector(Generic[T]):
     def __init__(  # noqa: PLR0913  # one resource's whole description, all by name
         self,
@@ -115,6 +119,7 @@ class Reflector(Generic[T]):
         clock: Clock,
         version: Callable[[T], tuple[str, str]] = _unversioned,
         on_trouble: Callable[[Trouble], None] = _untroubled,
+        on_recovery: Callable[[], None] = _unmoved,
         silence: float = SILENCE_SECONDS,
         pace: Pace = PACE,
         queue_size: int = QUEUE,
@@ -140,6 +145,7 @@ class Reflector(Generic[T]):
         self._clock = clock
         self._version = version
         self._on_trouble = on_trouble
+        self._on_recovery = on_recovery
         self._silence = silence
         self._pace = pace
         self._known: dict[str, tuple[str, str]] = {}
@@ -266,7 +272,9 @@ class Reflector(Generic[T]):
 
     def _watching(self) -> None:
         self.failing_since = None
-        self.trouble = None
+        if self.trouble is not None:
+            self.trouble = None
+            self._on_recovery()
 
     def _lived(self) -> None:
         self._failures = 0

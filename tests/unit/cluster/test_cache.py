@@ -262,6 +262,7 @@ async def watched(
             redact=lambda text: text,
             clock=WallClock(),
             metrics=Metrics(CollectorRegistry()),
+            on_recovery=lambda: None,
             pace=FAST,
         )
         task = group.create_task(watch.run())
