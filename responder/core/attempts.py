@@ -36,7 +36,11 @@ class AttemptHook(msgspec.Struct, frozen=True):
         """The Job itself ended well; a Job that is merely gone has not."""
         if self.failed or self.stale:
             return False
-        return self.result.hook_phase == "Succeeded" or (self.run is not None and self.run.completed is not None)
+        if self.run is None:
+            return self.result.hook_phase == "Succeeded"
+        if self.run.completed is not None:
+            return True
+        return self.result.hook_phase == "Succeeded" and self.run.gone_at is None
 
     @property
     def failed_at(self) -> datetime:
@@ -93,8 +97,10 @@ class Admission(msgspec.Struct, frozen=True):
 
 def refused(run: HookRun, admission: Admission) -> str:
     """Why this run may not be decided upon for this Application; empty when it may."""
-    if run.gate:
-        return "it is the promotion gate's own hook"
+    return "it is the promotion gate's own hook" if run.gate else _foreign(run, admission)
+
+
+def _foreign(run: HookRun, admission: Admission) -> str:
     if run.tracked != admission.instance:
         return f"its tracking id names {run.tracked or 'nobody'}"
     if admission.cluster is None or run.cluster != admission.cluster:
@@ -108,91 +114,143 @@ def join(
     records: Sequence[OperationRecord], runs: Sequence[HookRun], admission: Admission
 ) -> tuple[OperationView, ...]:
     """``records`` and ``runs`` in any order; the views come oldest first."""
-    admitted = sorted((r for r in runs if not refused(r, admission)), key=lambda r: (r.created_at, r.name, r.uid))
-    gates = frozenset((r.namespace, r.name) for r in runs if r.gate and r.tracked == admission.instance)
+    ours = sorted((r for r in runs if not _foreign(r, admission)), key=lambda r: (r.created_at, r.name, r.uid))
     ordered = sorted(records, key=lambda r: r.started_at)
     views = []
     for record, following in zip(ordered, [*ordered[1:], None], strict=False):
-        shown, held = _without_gates(record, gates)
-        until = following.started_at if following else None
-        views.append(_view(shown, admitted, admission.cluster or "", until, held=held))
+        known = [run for run in ours if following is None or run.created_at < following.started_at]
+        views.append(_view(record, known, admission.cluster or ""))
     return tuple(views)
 
 
-def _without_gates(record: OperationRecord, gates: frozenset[tuple[str, str]]) -> tuple[OperationRecord, bool]:
-    """The record without the gate's own hooks, and whether one of them held the sync back."""
-    ours = [r for r in record.results if (r.result.namespace, r.result.name) in gates]
-    if not ours:
-        return record, False
-    rest = tuple(r for r in record.results if r not in ours)
-    return msgspec.structs.replace(record, results=rest), any(r.result.hook_phase == "Failed" for r in ours)
+def _view(record: OperationRecord, known: Sequence[HookRun], cluster: str) -> OperationView:
+    """``known``: every run of the Application until the next operation, gates included, oldest first."""
+    gates = tuple(r for r in record.results if _is_gate(r.result, known))
+    hooks = [run for run in known if not run.gate]
+    rest = msgspec.structs.replace(record, results=tuple(r for r in record.results if r not in gates))
+    last = max((r.attempt for r in record.results), default=0)
+    held = any(g.attempt == last and g.result.hook_phase == "Failed" for g in gates)
+    numbers = sorted({r.attempt for r in rest.results})
+    attempts = [_attempt(number, rest, cluster, hooks) for number in numbers]
+    attempts = _with_unreported(attempts, rest, cluster, [run for run in hooks if run.created_at >= record.started_at])
+    return OperationView(rest, tuple(_numbered(attempts)), held, cluster)
 
 
-def _view(
-    record: OperationRecord, runs: Sequence[HookRun], cluster: str, until: datetime | None, *, held: bool
-) -> OperationView:
-    own = [run for run in runs if run.created_at >= record.started_at and (until is None or run.created_at < until)]
-    numbers = sorted({r.attempt for r in record.results})
-    attempts = tuple(_attempt(number, record, cluster, own, runs) for number in numbers)
-    return OperationView(record, attempts, held, cluster)
+def _is_gate(result: ResourceResult, known: Sequence[HookRun]) -> bool:
+    """The newest Job of that name tells: a label on one of long ago hides nothing."""
+    same = [run for run in known if _names(run, result)]
+    return bool(same) and same[-1].gate
 
 
-def _attempt(
-    number: int, record: OperationRecord, cluster: str, own: Sequence[HookRun], known: Sequence[HookRun]
-) -> Attempt:
+def _numbered(attempts: Sequence[Attempt]) -> list[Attempt]:
+    return [msgspec.structs.replace(attempt, number=n) for n, attempt in enumerate(attempts, start=1)]
+
+
+def _attempt(number: int, record: OperationRecord, cluster: str, known: Sequence[HookRun]) -> Attempt:
     hooks: list[AttemptHook] = []
     others: list[ResourceResult] = []
     for entry in record.results:
         if entry.attempt != number:
             continue
-        if not entry.result.hook_type:
+        if entry.result.hook_type:
+            hooks.append(_hook(entry, record, cluster, known))
+        else:
             others.append(entry.result)
-            continue
-        run = _select(number, entry.result, record, own)
-        hooks.append(_hook(entry, record, cluster, run, known))
     return Attempt(number, tuple(hooks), tuple(others))
 
 
-def _hook(
-    entry: AttemptResult, record: OperationRecord, cluster: str, run: HookRun | None, known: Sequence[HookRun]
-) -> AttemptHook:
+def _hook(entry: AttemptResult, record: OperationRecord, cluster: str, known: Sequence[HookRun]) -> AttemptHook:
     result, stale = entry.result, False
+    run = _select(entry, record, known)
     if run is None and result.kind == "Job":
-        run = _reused(result, record, known)
+        run = _reused(entry, record, known)
         stale = run is not None
-    name = run.generate_name if run is not None and run.generate_name else _ungenerated(result, record)
-    identity = HookIdentity(cluster, result.kind, result.namespace, name, result.sync_phase)
+    identity = _identity(result, run, record, cluster)
     return AttemptHook(identity, result, entry.last_at, run, stale, lost=_lost(result, record, run, stale))
 
 
-def _select(number: int, result: ResourceResult, record: OperationRecord, own: Sequence[HookRun]) -> HookRun | None:
+def _identity(result: ResourceResult, run: HookRun | None, record: OperationRecord, cluster: str) -> HookIdentity:
+    name = run.generate_name if run is not None and run.generate_name else _ungenerated(result, record)
+    return HookIdentity(cluster, result.kind, result.namespace, name, result.sync_phase)
+
+
+def _begun(number: int, record: OperationRecord) -> datetime | None:
+    """When the attempt before ended; None for the first."""
+    return record.attempts_ended[number - 2] if 2 <= number <= len(record.attempts_ended) + 1 else None
+
+
+def _select(entry: AttemptResult, record: OperationRecord, known: Sequence[HookRun]) -> HookRun | None:
     """The Job of this name that was made in this attempt: after the attempt before it ended, before its own end.
 
     Stamps are whole seconds: a Job made in the second of an end belongs to the attempt that ended.
     """
-    same = [run for run in own if _names(run, result)]
-    begun = record.attempts_ended[number - 2] if 2 <= number <= len(record.attempts_ended) + 1 else None
+    number = entry.attempt
+    begun = _begun(number, record)
     ended = record.attempts_ended[number - 1] if number <= len(record.attempts_ended) else None
     fitting = [
-        run for run in same if (begun is None or run.created_at > begun) and (ended is None or run.created_at <= ended)
+        run
+        for run in known
+        if _names(run, entry.result)
+        and run.created_at >= record.started_at
+        and (begun is None or run.created_at > begun)
+        and (ended is None or run.created_at <= ended)
     ]
     return fitting[-1] if fitting else None
 
 
 def _names(run: HookRun, result: ResourceResult) -> bool:
-    return (run.kind, run.namespace, run.name) == (result.kind, result.namespace, result.name)
+    same = (run.kind, run.namespace, run.name) == (result.kind, result.namespace, result.name)
+    return same and (run.kind != "Job" or result.group in ("batch", ""))
 
 
-def _reused(result: ResourceResult, record: OperationRecord, known: Sequence[HookRun]) -> HookRun | None:
-    """A Job of an earlier operation that still stood when this one began: it answers for it without running."""
+def _reused(entry: AttemptResult, record: OperationRecord, known: Sequence[HookRun]) -> HookRun | None:
+    """A Job of before that still stood when Argo CD took this hook up: it answers for it without running.
+
+    One that had to go by then was about to be replaced: its successor was not seen, or not yet.
+    """
+    begun = _begun(entry.attempt, record)
     standing = [
         run
         for run in known
-        if _names(run, result)
-        and run.created_at < record.started_at
-        and (run.gone_at is None or run.gone_at > record.started_at)
+        if _names(run, entry.result)
+        and (run.created_at < record.started_at or (begun is not None and run.created_at <= begun))
+        and all(went is None or went > entry.first_at for went in (run.deleting_at, run.gone_at))
     ]
     return standing[-1] if standing else None
+
+
+def _with_unreported(
+    attempts: Sequence[Attempt], record: OperationRecord, cluster: str, own: Sequence[HookRun]
+) -> list[Attempt]:
+    """Jobs that no version of the Application named in their attempt: it came and went unseen, or is only beginning.
+
+    What they left behind counts like that of any other.
+    """
+    told = list(attempts)
+    selected = {hook.run.uid for attempt in told for hook in attempt.hooks if hook.run is not None}
+    for run in own:
+        result = next((r.result for r in record.results if r.result.hook_type and _names(run, r.result)), None)
+        if run.uid in selected or result is None:
+            continue
+        result = msgspec.structs.replace(result, status="", message="", hook_phase="")
+        identity = _identity(result, run, record, cluster)
+        hook = AttemptHook(identity, result, run.created_at, run, lost=_lost(result, record, run, stale=False))
+        _insert(told, hook, run.created_at)
+    return told
+
+
+def _insert(attempts: list[Attempt], hook: AttemptHook, created_at: datetime) -> None:
+    """Into the attempt of its time when that lacks this hook; else it is an attempt of its own."""
+    place = next((n for n, attempt in enumerate(attempts) if _later(attempt, created_at)), len(attempts))
+    before = attempts[place - 1] if place else None
+    if before is not None and all(h.identity != hook.identity for h in before.hooks):
+        attempts[place - 1] = msgspec.structs.replace(before, hooks=(*before.hooks, hook))
+    else:
+        attempts.insert(place, Attempt(0, (hook,)))
+
+
+def _later(attempt: Attempt, than: datetime) -> bool:
+    return any(h.run is not None and not h.stale and h.run.created_at > than for h in attempt.hooks)
 
 
 def _lost(result: ResourceResult, record: OperationRecord, run: HookRun | None, stale: bool) -> bool:
@@ -216,5 +274,12 @@ def _ungenerated(result: ResourceResult, record: OperationRecord) -> str:
 
 
 def never_started(run: HookRun) -> bool:
-    """No container of any of its Pods ever ran."""
+    """Known: no container of any of its Pods ever ran. Where something was not seen, nothing is known."""
+    if run.gaps or (not run.pods and (run.completed is not None or _ran_into_its_limit(run))):
+        return False
     return not any(c.started_at or c.state is not ContainerState.WAITING for p in run.pods for c in p.containers)
+
+
+def _ran_into_its_limit(run: HookRun) -> bool:
+    """A Job counts Pods that failed: there was one."""
+    return run.failed is not None and run.failed.reason == "BackoffLimitExceeded"

@@ -34,7 +34,7 @@ def fold(record: OperationRecord | None, app: Application, at: datetime) -> tupl
     if record.started_at == state.started_at:
         return (_continue(record, state, at),)
     if state.started_at < record.started_at:
-        return (record,)  # an old version, seen late
+        return (record,)  # seen late
     fresh = _begin(app, state, at)
     return (fresh,) if record.ended else (fresh, _cut_off(record, at))
 
@@ -48,6 +48,7 @@ def _begin(app: Application, state: OperationState, at: datetime) -> OperationRe
         request=state.request,
         first_seen_at=at,
         last_seen_at=at,
+        retry_count=state.retry_count - state.waiting,
     )
     return _continue(empty, state, at)
 
@@ -57,14 +58,10 @@ def _cut_off(record: OperationRecord, at: datetime) -> OperationRecord:
 
 
 def _continue(record: OperationRecord, state: OperationState, at: datetime) -> OperationRecord:
-    if record.operation_phase.terminal and not state.operation_phase.terminal:
-        return record  # an old version, seen late: an ended operation does not run again
-    attempt = len(record.attempts_ended) + 1
-    ended = record.attempts_ended
-    if state.waiting and state.finished_at not in ended:
-        ended = (*ended, _known(state.finished_at))
-    elif state.waiting:
-        attempt = ended.index(_known(state.finished_at)) + 1
+    if _seen_late(record, state):
+        return record
+    ended = _ends(record, state)
+    attempt = len(ended) if state.waiting else len(ended) + 1
     return msgspec.structs.replace(
         record,
         operation_phase=state.operation_phase,
@@ -82,9 +79,26 @@ def _continue(record: OperationRecord, state: OperationState, at: datetime) -> O
     )
 
 
-def _known(stamp: datetime | None) -> datetime:
-    assert stamp is not None  # noqa: S101 - `waiting` says so
-    return stamp
+def _seen_late(record: OperationRecord, state: OperationState) -> bool:
+    """An old version: an operation does not run again after its end, nor an attempt after the next has begun."""
+    if record.operation_phase.terminal and not state.operation_phase.terminal:
+        return True
+    if record.operation_phase is OperationPhase.TERMINATING and state.operation_phase is OperationPhase.RUNNING:
+        return True
+    if state.retry_count < record.retry_count:
+        return True
+    return state.waiting and not record.waiting and state.finished_at in record.attempts_ended
+
+
+def _ends(record: OperationRecord, state: OperationState) -> tuple[datetime, ...]:
+    """When each attempt ended that is to be retried. One whose end nobody saw ended after it was last seen."""
+    ended = record.attempts_ended
+    if state.finished_at is not None and state.waiting and state.finished_at in ended:
+        return ended
+    missed = state.retry_count - record.retry_count - state.waiting
+    if missed > 0:
+        ended = (*ended, record.last_seen_at)
+    return (*ended, state.finished_at) if state.waiting and state.finished_at is not None else ended
 
 
 def _merge(record: OperationRecord, state: OperationState, attempt: int, at: datetime) -> tuple[AttemptResult, ...]:
@@ -99,17 +113,28 @@ def _merge(record: OperationRecord, state: OperationState, attempt: int, at: dat
             held[key] = AttemptResult(attempt, result, at, at)
         elif before.result != result:
             held[key] = AttemptResult(attempt, result, before.first_at, at)
-    return tuple(held.values())[-_MAX_RESULTS:]
+    return _bounded(tuple(held.values()))
+
+
+def _bounded(results: tuple[AttemptResult, ...]) -> tuple[AttemptResult, ...]:
+    """The cause stands with the first, the present with the last: of too many those in between go."""
+    half = _MAX_RESULTS // 2
+    return results if len(results) <= _MAX_RESULTS else (*results[:half], *results[-half:])
 
 
 def _repeats_the_last_attempt(record: OperationRecord, state: OperationState, attempt: int) -> bool:
-    """Stopped in the wait: phase Terminating or terminal, ``syncResult`` still that of the attempt before."""
-    if attempt == 1 or state.operation_phase is OperationPhase.RUNNING:
+    """Stopped in the wait: phase Terminating, or ended by it, ``syncResult`` still that of the attempt before."""
+    if attempt == 1 or state.operation_phase is OperationPhase.RUNNING or not _terminated(state):
         return False
     if any(r.attempt == attempt for r in record.results):
         return False
     last = {_identity(r.result): r.result for r in record.results if r.attempt == attempt - 1}
     return bool(last) and all(last.get(_identity(r)) == r for r in state.results)
+
+
+def _terminated(state: OperationState) -> bool:
+    """By Argo CD's words; an attempt that failed unseen may look the same in all else."""
+    return state.operation_phase is OperationPhase.TERMINATING or "operation terminat" in state.message.lower()
 
 
 def _identity(result: ResourceResult) -> tuple[str, str, str, str, str]:
