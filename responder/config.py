@@ -42,8 +42,27 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _some_time(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("expected more than 0s")
+    return value
+
+
+def _database(value: str) -> str:
+    if not re.match(r"sqlite://.", value):
+        raise ValueError("expected sqlite:///absolute/path.db; other databases are not there yet")
+    return value
+
+
+def _plain_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", value):
+        raise ValueError("a name is written with a-z, 0-9 and -")
+    return value
+
+
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=1)]
-Span = Annotated[Duration, Field(gt=timedelta(0))]
+Span = Annotated[Duration, AfterValidator(_some_time)]
+Name = Annotated[str, AfterValidator(_plain_name)]
 Address = Annotated[str, AfterValidator(_web_address)]
 
 
@@ -81,7 +100,7 @@ class ClusterConfig(Model):
 
 
 class StoreConfig(Model):
-    url: str = Field(default="sqlite:///var/lib/responder/responder.db", pattern=r"^sqlite://.+")
+    url: Annotated[str, AfterValidator(_database)] = "sqlite:///var/lib/responder/responder.db"
 
     @property
     def path(self) -> Path:
@@ -124,7 +143,7 @@ class Redaction(Model):
 
 
 class ReceiverConfig(Model):
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: Name
     type: Literal["alertmanager", "webhook", "slack"]
     urls: tuple[str, ...] = ()
     url_file: Path | None = None  # when the URL is itself a secret (Slack)
@@ -187,7 +206,7 @@ class Retention(Model):
 class Settings(Model):
     listen: Listen = Listen()
     argocd: ArgoCD = ArgoCD()
-    clusters: tuple[ClusterConfig, ...] = Field(default=(ClusterConfig(),), min_length=1)
+    clusters: tuple[ClusterConfig, ...] = (ClusterConfig(),)
     store: StoreConfig = StoreConfig()
     webhook: Webhook = Webhook()
     access: Access = Access()
@@ -204,6 +223,8 @@ class Settings(Model):
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Settings":
+        if not self.clusters:
+            raise ValueError("clusters: expected at least the one that Argo CD runs in; leave it out for our own")
         for what, names in (
             ("clusters", [c.name for c in self.clusters]),
             ("receivers", [r.name for r in self.receivers]),

@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+
+from responder.checking import problems_of
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        CONFIG / "responder.yaml",
+        CONFIG / "rules.yaml",
+        ROOT / "deploy/kustomize/base/responder.yaml",
+        ROOT / "deploy/kustomize/base/rules.yaml",
+    ],
+    ids=lambda path: f"{path.parent.name}/{path.name}",
+)
+def test_what_we_ship_has_no_faults(file: Path) -> None:
+    assert problems_of(file) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("listen:\n  prot: 80\n", "2:3: listen.prot: unknown key, did you mean port?"),
+        (
+            "version: 1\nrules:\n  - name: a\n    when: {categry: killed}\n    do: [{alert: {}}]\n",
+            "4:12: categry: unknown condition, did you mean category?",
+        ),
+        (
+            "rules:\n  - name: a\n    when: {}\n    do: [{alert: {}}]\n",
+            "1:1: version: missing",
+        ),
+        (
+            "signatures:\n  - {id: a, pattern: '(', samples: [x], category: killed}\n",
+            "2:5: a: RE2 refuses the pattern (no look-around, no back-references): missing ): (",
+        ),
+        (
+            "signatures:\n  - {id: a, pattern: x, samples: [x], category: slow}\n",
+            "2:49: Invalid enum value 'slow'",
+        ),
+        ("listen: [\n", "2:1: "),
+    ],
+    ids=["configuration", "rules", "rules without a version", "pattern", "category", "no YAML"],
+)
+def test_a_fault_of_each_kind_of_file_has_line_and_column(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "file.yaml"
+    file.write_text(text)
+    (problem,) = problems_of(file)
+    assert problem.startswith(f"{file}:{told}")
+
+
+def test_what_a_configuration_names_is_checked_with_it(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(
+        "version: 1\nrules:\n  - {name: a, when: {}, do: [{alert: {receiver: pager}}]}\n"
+    )
+    (tmp_path / "own.yaml").write_text("signatures:\n  - {id: a, pattern: x, samples: [y], category: killed}\n")
+    (tmp_path / "slack.j2").write_text("{{ alert.titel }}\n")
+    file = tmp_path / "responder.yaml"
+    file.write_text(
+        "rules: rules.yaml\nsignatures: [own.yaml, gone.yaml]\n"
+        "receivers: [{name: dba, type: slack, url_file: /run/secrets/absent, template: slack.j2}]\n"
+    )
+    rules, own, gone, template = problems_of(file)
+    assert rules.startswith(f"{tmp_path}/rules.yaml:3:49: receiver 'pager' is not configured, expected one of: dba")
+    assert own == f"{tmp_path}/own.yaml:2:5: a: the sample 'y' does not match"
+    assert gone == f"{tmp_path}/gone.yaml: cannot be read: No such file or directory"
+    assert template.startswith(f"{tmp_path}/slack.j2:1:1: fails on a sample alert: ")
+
+
+def test_files_that_cannot_be_read_are_told_by_name(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    assert problems_of(binary) == [f"{binary}: is no UTF-8 text"]
+    assert problems_of(tmp_path / "gone.yaml") == [f"{tmp_path}/gone.yaml: cannot be read: No such file or directory"]
+    assert problems_of(tmp_path) == [f"{tmp_path}: cannot be read: Is a directory"]
