@@ -48,7 +48,7 @@ _object = msgspec.json.Decoder(_Object)
 class ArgoWatch:
     """``application_namespaces`` beside Argo CD's own; ``*`` is every namespace."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what it needs of the program, all by name
         self,
         kubernetes: Kubernetes,
         cache: ClusterCache,

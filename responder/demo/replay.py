@@ -6,7 +6,6 @@ comes out: after each happening we wait until every watch has seen it, every log
 
 import asyncio
 import tempfile
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -23,18 +22,16 @@ from responder.demo.clock import SteppedClock
 from responder.demo.objects import Objects
 from responder.demo.recording import Happening, Order, namespaces_of, namespaces_of_pods, read_recording
 from responder.demo.settings import TOKEN, demo_settings, prepare
+from responder.demo.settling import LogKey, Settling
 
 _LEAD = timedelta(seconds=1)  # before the first happening: the responder is there first
 _AFTERWARDS = timedelta(seconds=10)  # so that what was delayed is decided
 _STEP = timedelta(seconds=5)  # in which longer silences are passed
-_SETTLE_SECONDS = 20.0
-_TURN_SECONDS = 0.001  # between two looks: the watches, the store's thread and the loop would all have to tell us
-_PATIENCE_SECONDS = 4.0  # a slow machine must not move time
 _READING = frozenset({"get", "list", "watch", "create"})
 
 
 class ReplayError(Exception):
-    """The responder did not come to rest, or did not take a webhook."""
+    """The responder did not take a webhook."""
 
 
 def _read_only(ask: Ask) -> bool:
@@ -52,9 +49,10 @@ class Replay:
         self.clock = SteppedClock(happenings[0].at - _LEAD)
         self.objects = Objects(self.clock)
         self.server = ApiServer(Api(self.objects, allow=_read_only, eager_bookmarks=True))
-        self._lines: dict[tuple[str, str, int], int] = {}
-        self._unread: dict[tuple[str, str, int], int] = {}
-        self._uids: dict[str, str] = {}
+        self._printed: dict[LogKey, int] = {}
+        self._settling: Settling | None = None
+        pods = [h.object["metadata"] for h in happenings if h.kind == "Pod"]
+        self._uids: dict[str, str] = {pod["name"]: pod["uid"] for pod in pods}
         self._http: aiohttp.ClientSession | None = None
         self.responder: Responder | None = None
 
@@ -65,6 +63,7 @@ class Replay:
         async with self.server, aiohttp.ClientSession() as self._http:
             settings = demo_settings(self.server.url, folder, port=port)
             async with started(settings, self.clock) as self.responder:
+                self._settling = Settling(self.objects, self.responder, self.clock, self._printed)
                 await self.settle()
                 yield self.responder
 
@@ -100,17 +99,16 @@ class Replay:
                     await self._post(happening)
 
     def _put(self, happening: Happening) -> None:
-        if happening.kind == "Pod":
-            self._uids[happening.object["metadata"]["name"]] = happening.object["metadata"]["uid"]
         self.objects.put_raw(happening.kind, happening.event_type, happening.object)
 
     def _namespace(self, happening: Happening) -> str:
         return self._pods.get(happening.pod, "")
 
     def _append(self, happening: Happening) -> None:
-        key = (happening.pod, happening.container, happening.restart)
-        self._lines[key] = self._unread[key] = self._lines.get(key, 0) + 1
-        self.objects.append_log(self._namespace(happening), *key, happening.stamp, happening.text)
+        whose = (happening.pod, happening.container, happening.restart)
+        key = (self._uids.get(happening.pod, ""), happening.container, happening.restart)
+        self._printed[key] = self._printed.get(key, 0) + 1
+        self.objects.append_log(self._namespace(happening), *whose, happening.stamp, happening.text)
 
     async def _post(self, happening: Happening) -> None:
         assert self._http is not None  # noqa: S101 - we are running
@@ -122,31 +120,8 @@ class Replay:
                 raise ReplayError(f"webhook was answered {answer.status}: {await answer.text()}")
 
     async def settle(self) -> None:
-        """Until the responder has worked off all that the API server holds."""
-        try:
-            async with asyncio.timeout(_SETTLE_SECONDS):
-                moved = time.monotonic()
-                while self._unsettled():
-                    await asyncio.sleep(_TURN_SECONDS)
-                    if self.clock.next_due is not None and time.monotonic() - moved > _PATIENCE_SECONDS:
-                        self.clock.move_to(self.clock.next_due)  # a request that failed waits before it is tried anew
-                        moved = time.monotonic()
-        except TimeoutError as error:
-            raise ReplayError(f"the responder did not come to rest: {self._unsettled()}") from error
-
-    def _unsettled(self) -> str:
-        responder = self.responder
-        if responder is None:
-            return "it has not started"
-        version = self.objects.resource_version
-        behind = [w.resource for w in responder.watches if int(w.resource_version or 0) < version or not w.drained]
-        if behind:
-            return f"watches behind {version}: {behind}"
-        for (pod, container, restart), lines in list(self._unread.items()):
-            if responder.scanned(self._uids.get(pod, ""), container, restart) < lines:
-                return f"log of {pod}/{container} behind"
-            del self._unread[pod, container, restart]  # a recorder may forget what it has read
-        return "" if responder.idle else "steps or spills are due"
+        assert self._settling is not None  # noqa: S101 - we are running
+        await self._settling.settle()
 
     async def incidents(self) -> list[dict[str, Any]]:
         """As ``GET /v1/incidents/{id}`` gives them, oldest first."""

@@ -1,7 +1,7 @@
 """When has the responder worked off all that its cluster holds? Asked wherever time only moves after that."""
 
 import asyncio
-import itertools
+import time
 from collections.abc import Mapping
 
 from responder.app import Responder
@@ -12,7 +12,7 @@ LogKey = tuple[str, str, int]  # Pod uid, container, restart
 
 _SETTLE_SECONDS = 20.0
 _TURN_SECONDS = 0.001  # between two looks: the watches, the store's thread and the loop would all have to tell us
-_TURNS_TO_NUDGE = 100
+_PATIENCE_SECONDS = 4.0  # a slow machine must not move time
 
 
 class NotSettledError(Exception):
@@ -33,18 +33,20 @@ class Settling:
         """Until every watch has seen every change, every line is scanned and no step is due."""
         try:
             async with asyncio.timeout(_SETTLE_SECONDS):
-                for turn in itertools.count(1):
-                    if not self._behind():
-                        return
+                moved = time.monotonic()
+                while self._behind():
                     await asyncio.sleep(_TURN_SECONDS)
-                    if turn % _TURNS_TO_NUDGE == 0 and self._clock.next_due is not None:
-                        self._clock.move_to(self._clock.next_due)  # a watch that ended waits before it begins anew
+                    if self._clock.next_due is not None and time.monotonic() - moved > _PATIENCE_SECONDS:
+                        self._clock.move_to(self._clock.next_due)  # a request that failed waits for its next try
+                        moved = time.monotonic()
         except TimeoutError as error:
             raise NotSettledError(f"the responder did not come to rest: {self._behind()}") from error
 
     def _behind(self) -> str:
         version = self._objects.resource_version
-        behind = [watch.resource for watch in self._responder.watches if int(watch.resource_version or 0) < version]
+        behind = [
+            w.resource for w in self._responder.watches if int(w.resource_version or 0) < version or not w.drained
+        ]
         if behind:
             return f"watches behind {version}: {behind}"
         for key, lines in self._printed.items():
