@@ -237,7 +237,7 @@ class Reconciler:
             return
         situation = await self.loader.situation(key, self._rules())
         situation = await self._followed(situation)
-        planned = plan(situation)
+        planned = self.plan(situation)
         try:
             await self._record(situation, planned, recorded)
         except StoreError:
@@ -255,6 +255,10 @@ class Reconciler:
             self.wake_at(key, self._clock.now() + _LOOK_AGAIN)
         if key in self._awaited:
             self.wake_at(key, self._awaited[key])
+
+    def plan(self, situation: Situation) -> Plan:
+        """Apart, so that a test can break a guard and see that it was needed."""
+        return plan(situation)
 
     async def _recorded(self, key: AppKey) -> list[Wakeup]:
         """The durable wake-ups that this step answers: dropped when its outcome is recorded."""
@@ -425,7 +429,9 @@ class Reconciler:
         situation = msgspec.structs.replace(
             await self.loader.situation(incident.app, self._rules()), incident=parent, parent=None
         )
-        matching = plan(msgspec.structs.replace(situation, incident=incident)).matching if incident.state.open else None
+        matching = (
+            self.plan(msgspec.structs.replace(situation, incident=incident)).matching if incident.state.open else None
+        )
         alerting = plan_alerts(situation, after, matching)
         after = msgspec.structs.replace(after, alerts=alerting.marks, updated_at=self._clock.now())
         if parent is not None and msgspec.structs.replace(after, updated_at=parent.updated_at) == parent:

@@ -26,7 +26,7 @@ from responder.core.argocd import OperationPhase
 from responder.core.attempts import OperationView
 from responder.core.failure import Diagnosis, StateLeft
 from responder.core.gate import subject_of
-from responder.core.guards import Candidate, cooled_at, judge, stale_job
+from responder.core.guards import GUARDS, Candidate, Guards, cooled_at, judge, stale_job
 from responder.core.incident import Incident
 from responder.core.promotion import Block
 from responder.core.rules import Facts, Matching, Rule, RuleAction, Rulebook, match
@@ -75,8 +75,19 @@ class Decided(msgspec.Struct, frozen=True):
     wake_at: datetime | None
 
 
-def decide(situation: Situation, incident: Incident, diagnosis: Diagnosis, view: OperationView) -> Decided:
-    """Judge every action that the matching rules want for the newest operation."""
+class Case(msgspec.Struct, frozen=True):
+    """What is decided upon: the newest operation of an incident."""
+
+    situation: Situation
+    incident: Incident
+    diagnosis: Diagnosis
+    view: OperationView
+    guards: Guards = GUARDS
+
+
+def decide(case: Case) -> Decided:
+    """Judge every action that the matching rules want."""
+    situation, incident, diagnosis, view = case.situation, case.incident, case.diagnosis, case.view
     matching = match(situation.rulebook, facts_of(situation, incident, diagnosis, view))
     held = {d.id: d for d in incident.decisions}
     acts: list[Act] = []
@@ -92,7 +103,7 @@ def decide(situation: Situation, incident: Incident, diagnosis: Diagnosis, view:
                 continue  # the verdict of its moment stays
             if _carried_out(held.get(decision_id(incident, rule.name, action.kind, view)), situation):
                 continue  # so does that of what was done
-            decision, candidate = _judged(situation, incident, diagnosis, view, rule, action, held)
+            decision, candidate = _judged(case, rule, action, held)
             held[decision.id] = decision
             if action.kind is ActionKind.BLOCK:
                 blocks += _block(situation, incident, diagnosis, rule, action, decision)
@@ -101,9 +112,7 @@ def decide(situation: Situation, incident: Incident, diagnosis: Diagnosis, view:
             elif decision.due_at is not None and decision.due_at > situation.now:
                 wake.append(decision.due_at)
     for order in _orders(incident, view, situation):
-        decision, candidate = _judged(
-            situation, incident, diagnosis, view, by_hand(situation.rulebook), RuleAction(order.action), held, order.id
-        )
+        decision, candidate = _judged(case, by_hand(situation.rulebook), RuleAction(order.action), held, order.id)
         held[decision.id] = decision
         if decision.verdict.result is VerdictResult.ALLOWED and decision.outcome is None:
             acts += _act(candidate, decision, incident)
@@ -172,22 +181,17 @@ def decision_id(incident: Incident, rule: str, kind: ActionKind, view: Operation
 
 
 def _judged(
-    situation: Situation,
-    incident: Incident,
-    diagnosis: Diagnosis,
-    view: OperationView,
-    rule: Rule,
-    action: RuleAction,
-    held: dict[str, Decision],
-    order: str = "",
+    case: Case, rule: Rule, action: RuleAction, held: dict[str, Decision], order: str = ""
 ) -> tuple[Decision, Candidate]:
+    situation, incident, view = case.situation, case.incident, case.view
     key = order or decision_id(incident, rule.name, action.kind, view)
     before = held.get(key)
     person = _approver(before, incident, situation.now)
     candidate = Candidate(
-        situation, view, diagnosis, action.kind, rule, opened_at=incident.opened_at, delay=action.delay, person=person
-    )
-    verdict = judge(candidate)
+        situation, view, case.diagnosis, action.kind, rule,
+        opened_at=incident.opened_at, delay=action.delay, person=person,
+    )  # fmt: skip
+    verdict = judge(candidate, case.guards)
     if before is not None and before.declined_by:
         verdict = Verdict(VerdictResult.DENIED, verdict.reasons)
     allowed = verdict.result is VerdictResult.ALLOWED

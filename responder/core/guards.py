@@ -3,7 +3,7 @@
 The invariants I1 to I12 of the design live here and in the actuator's compare-and-swap.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from responder.core.actions import (
@@ -25,6 +25,7 @@ from responder.core.rules import Rule
 from responder.core.situation import Situation
 
 Guard = Callable[["Candidate"], Reason]
+Guards = Mapping[ActionKind, tuple[Guard, ...]]
 
 _MODE_ANNOTATION = "hook-responder.io/mode"
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
@@ -68,9 +69,9 @@ class Candidate:
         return tuple(h.run for a in self.view.attempts for h in a.hooks if h.run is not None)
 
 
-def judge(candidate: Candidate) -> Verdict:
+def judge(candidate: Candidate, guards: Guards | None = None) -> Verdict:
     """The verdict with every reason. Approval is asked for only when nothing but the mode stands in the way."""
-    reasons = tuple(guard(candidate) for guard in _GUARDS[candidate.kind])
+    reasons = tuple(guard(candidate) for guard in (GUARDS if guards is None else guards)[candidate.kind])
     refused = [r for r in reasons if not r.passed]
     if not refused:
         return Verdict(VerdictResult.ALLOWED, reasons)
@@ -396,7 +397,7 @@ def stale_job(view: OperationView) -> HookRun | None:
 
 
 _ACTING: tuple[Guard, ...] = (_killswitch, _permission, _mode, _approval, _fresh, _present, _not_twice)
-_GUARDS: dict[ActionKind, tuple[Guard, ...]] = {
+GUARDS: Guards = {
     ActionKind.RESYNC: (
         *_ACTING, _owned_elsewhere, _ended, _harmless, _complete, _request_kind, _initiator, _auto_sync, _sources,
         _window, _idempotent, _recent, _budget, _ceilings, _cooldown, _parent_leads, _not_blocked,

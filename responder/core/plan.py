@@ -14,7 +14,8 @@ from responder.core.alerting import AlertOrder, plan_alerts
 from responder.core.attempts import OperationView
 from responder.core.causes import diagnose_incident
 from responder.core.correlation import correlation_key
-from responder.core.deciding import Decided, decide, settle_blocks, told_outcomes
+from responder.core.deciding import Case, Decided, decide, settle_blocks, told_outcomes
+from responder.core.guards import GUARDS, Guards
 from responder.core.incident import Incident, TimelineEntry
 from responder.core.life import Trouble, follow, history, merge_timeline, open_incident, settle, troubles
 from responder.core.promotion import Block
@@ -34,7 +35,8 @@ class Plan(msgspec.Struct, frozen=True):
     wake_at: datetime | None = None
 
 
-def plan(situation: Situation) -> Plan:
+def plan(situation: Situation, guards: Guards = GUARDS) -> Plan:
+    """``guards``: another table than ours only where a test proves that each of them is needed."""
     found, look_again = troubles(situation)
     incident, opened = situation.incident, False
     if incident is None:
@@ -45,7 +47,7 @@ def plan(situation: Situation) -> Plan:
     incident = _described(incident, situation, found)
     incident = settle(incident, found, situation)
     incident = _told(incident, history(situation, incident, found))
-    decided = _decided(situation, incident)
+    decided = _decided(situation, incident, guards)
     decisions = decided.decisions if decided is not None else told_outcomes(incident.decisions, situation)
     incident = msgspec.structs.replace(incident, decisions=decisions)
     alerting = plan_alerts(situation, incident, decided.matching if decided else None)
@@ -97,12 +99,12 @@ def _told(incident: Incident, entries: list[TimelineEntry]) -> Incident:
     return msgspec.structs.replace(incident, timeline=timeline)
 
 
-def _decided(situation: Situation, incident: Incident) -> Decided | None:
+def _decided(situation: Situation, incident: Incident, guards: Guards) -> Decided | None:
     """Only an open incident with a diagnosis is decided upon, and only for its newest operation."""
     newest = next((v for v in reversed(situation.views) if v.record.started_at in incident.operations), None)
     if not incident.state.open or incident.diagnosis is None or newest is None:
         return None
-    return decide(situation, incident, incident.diagnosis, newest)
+    return decide(Case(situation, incident, incident.diagnosis, newest, guards))
 
 
 def _stamped(incident: Incident, situation: Situation) -> Incident:
