@@ -152,7 +152,7 @@ def test_a_log_that_states_nothing_is_unknown(text: str) -> None:
             Category.TLS_ERROR,
         ),
         ('FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "u", database "d", SSL on', Category.AUTH_FAILED),
-        ("SQLSTATE[HY000] [2002] No such file or directory", Category.MISSING_CONFIG),
+        ("SQLSTATE[HY000] [2002] No such file or directory", Category.CONNECTION_REFUSED),
         ("SQLSTATE[HY000] [2002] Connection refused", Category.CONNECTION_REFUSED),
         (
             "SQL State  : null\nMessage    : Connection to db:5432 refused. Check that the hostname",
