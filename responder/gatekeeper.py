@@ -1,6 +1,7 @@
 """May this revision go on? The gate's answers, from memory: which Applications are meant, and how their syncs ended."""
 
 import asyncio
+import operator
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -16,9 +17,9 @@ from responder.loading import Loader, Rules
 from responder.ports import Clock, Cluster
 
 _REFRESH = 0.25  # seconds: a watch may be that late anyway
-_AT_A_TIME = 1000  # Applications looked at before others get their turn
+_AT_A_TIME = 500  # new Applications looked at before others get their turn
 _VIEWS = 2048  # Applications whose joined operations are kept
-_VIEWS_LAST = 10.0  # seconds, also when nothing was seen to change: AppProjects may have
+_VIEWS_LAST = 60.0  # seconds, also when nothing was seen to change: AppProjects may have
 
 _Place = tuple[str, str]  # service, environment
 
@@ -30,26 +31,40 @@ class Subjects:
         self._cluster = cluster
         self._clock = clock
         self._policy: Policy | None = None
-        self._places: dict[AppKey, tuple[Application, _Place]] = {}
-        self._index: dict[_Place, list[AppKey]] = {}
-        self._looked = float("-inf")
+        self._apps: Sequence[Application] = ()  # as looked at last; held, so that their ids stay theirs
+        self._places: dict[int, _Place] = {}  # by id
+        self._index: dict[_Place, tuple[AppKey, ...]] = {}
+        self._look_at = float("-inf")
+        self._one = asyncio.Lock()
 
     async def at(self, service: str, environment: str, policy: Policy) -> Sequence[AppKey]:
-        if policy is not self._policy or self._clock.monotonic() - self._looked >= _REFRESH:
-            await self._look(policy)
+        if policy is not self._policy or (self._clock.monotonic() >= self._look_at and not self._one.locked()):
+            async with self._one:  # whoever comes meanwhile is served from the picture before
+                await self._look(policy)
         return self._index.get((service, environment), ())
 
     async def _look(self, policy: Policy) -> None:
-        known = self._places if policy is self._policy else {}
-        places: dict[AppKey, tuple[Application, _Place]] = {}
-        for count, app in enumerate(self._cluster.applications(), 1):
-            seen = known.get(app.key)
-            places[app.key] = seen if seen is not None and seen[0] is app else (app, _place(app, policy))
-            if count % _AT_A_TIME == 0:
-                await asyncio.sleep(0)
-        if any(seen is not known.get(key) for key, seen in places.items()) or len(places) != len(known):
-            self._index = _indexed(places)
-        self._places, self._policy, self._looked = places, policy, self._clock.monotonic()
+        apps = self._cluster.applications()
+        same_policy = policy is self._policy
+        if not (same_policy and _same(self._apps, apps)):
+            places = await self._placed(apps, policy, self._places if same_policy else {})
+            self._index = _indexed(apps, places)
+            self._apps, self._places, self._policy = apps, places, policy
+        self._look_at = self._clock.monotonic() + _REFRESH
+
+    async def _placed(
+        self, apps: Sequence[Application], policy: Policy, known: Mapping[int, _Place]
+    ) -> dict[int, _Place]:
+        places: dict[int, _Place] = {}
+        new = 0
+        for app in apps:
+            place = known.get(id(app))
+            if place is None:
+                place, new = _place(app, policy), new + 1
+                if new % _AT_A_TIME == 0:
+                    await asyncio.sleep(0)
+            places[id(app)] = place
+        return places
 
 
 def _place(app: Application, policy: Policy) -> _Place:
@@ -57,11 +72,11 @@ def _place(app: Application, policy: Policy) -> _Place:
     return subject.service, subject.environment
 
 
-def _indexed(places: Mapping[AppKey, tuple[Application, _Place]]) -> dict[_Place, list[AppKey]]:
+def _indexed(apps: Sequence[Application], places: Mapping[int, _Place]) -> dict[_Place, tuple[AppKey, ...]]:
     index: dict[_Place, list[AppKey]] = {}
-    for key, (_, place) in places.items():
-        index.setdefault(place, []).append(key)
-    return index
+    for app in apps:
+        index.setdefault(places[id(app)], []).append(app.key)
+    return {place: tuple(keys) for place, keys in index.items()}
 
 
 class _Joined(msgspec.Struct, frozen=True):
@@ -80,7 +95,8 @@ class _Joined(msgspec.Struct, frozen=True):
 
 
 def _same(before: Sequence[object], now: Sequence[object]) -> bool:
-    return len(before) == len(now) and all(a is b for a, b in zip(before, now, strict=True))
+    """The very same objects."""
+    return len(before) == len(now) and all(map(operator.is_, before, now))
 
 
 class Gatekeeper:

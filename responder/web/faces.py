@@ -1,6 +1,6 @@
 """What the faces need, handed to them whole by the composition root."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import metadata
 
@@ -38,7 +38,6 @@ class Faces:
     outbox: Callable[[], OutboxStats] = OutboxStats
     pending: Callable[[], int] = lambda: 0  # wake-ups that wait to be looked at
     leader: Callable[[], bool] = lambda: True
-    store_trouble: Callable[[], Awaitable[str]] | None = None  # empty: usable; absent: it is asked by a write
     killswitch: str = "hook-responder/responder-killswitch"  # namespace/name of its ConfigMap
     url: str = ""  # how people reach us
     version: str = field(default_factory=lambda: metadata.version("argocd-hook-responder"))

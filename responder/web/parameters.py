@@ -3,6 +3,7 @@
 import asyncio
 import re
 from enum import Enum
+from functools import cache
 from typing import TypeVar, get_args, get_origin
 
 import msgspec
@@ -16,7 +17,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 def query(request: web.Request, kind: type[T]) -> T:
     """``kind`` names the parameters; one that is a tuple may be given several times, or with commas."""
-    several = {f.encode_name for f in msgspec.structs.fields(kind) if get_origin(f.type) is tuple}
+    several = _several(kind)
     given: dict[str, str | list[str]] = {}
     for name in request.query:
         values = request.query.getall(name)
@@ -30,6 +31,12 @@ def query(request: web.Request, kind: type[T]) -> T:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
         raise web.HTTPBadRequest(text=_told(error, kind)) from error
+
+
+@cache
+def _several(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """Reading a struct's annotations takes longer than answering the gate."""
+    return frozenset(f.encode_name for f in msgspec.structs.fields(kind) if get_origin(f.type) is tuple)
 
 
 async def body(request: web.Request, kind: type[T]) -> T:

@@ -47,8 +47,6 @@ class StoreCheck:
         self._one = asyncio.Lock()
 
     async def trouble(self, faces: Faces) -> str:
-        if faces.store_trouble is not None:
-            return await faces.store_trouble()
         async with self._one:
             now = asyncio.get_running_loop().time()
             if now - self._checked >= _STORE_EVERY:

@@ -54,8 +54,7 @@ class Intake:
             return "unauthorized", _problem(401, "a valid token is needed", {"WWW-Authenticate": "Bearer"})
         limit = self._body_limit if request.method == "POST" else _TEXT_LIMIT
         try:
-            async with asyncio.timeout(self._read_deadline):
-                body = await _read(request, limit)
+            body = await self._body(request, limit)
         except TimeoutError:
             return "timeout", _problem(408, f"the body did not come within {self._read_deadline:g} s")
         except (web.RequestPayloadError, HttpProcessingError) as error:
@@ -69,6 +68,13 @@ class Intake:
             log.warning("webhook refused: %s", parsed)
             return "invalid", _problem(422, str(parsed))
         return await self._accept(parsed, Trigger.WEBHOOK, "accepted")
+
+    async def _body(self, request: web.Request, limit: int) -> bytes | None:
+        if request.content.is_eof():  # it came together with its head: there is nothing to wait for
+            whole = request.content.read_nowait(-1)
+            return whole if len(whole) <= limit else None
+        async with asyncio.timeout(self._read_deadline):
+            return await _read(request, limit)
 
     async def _accept(self, hint: Notification, trigger: Trigger, result: str) -> tuple[str, web.Response]:
         try:

@@ -10,6 +10,7 @@ from responder.core.failure import Category
 from responder.core.incident import IncidentState
 from responder.ports import PutIncident
 from responder.store.sqlite import SqliteStore
+from responder.web.faces import OutboxStats
 from responder.web.rendering import begin, moment, since, size, ticked, words
 from responder.web.runbooks import runbooks
 from tests.contract.store.examples import NIGHT, after, incident
@@ -260,6 +261,13 @@ async def test_health_is_shown_while_the_store_is_away(world: World, store: Sqli
 
     assert "Not ready." in page
     assert "On disk not known" in page
+
+
+async def test_health_tells_of_alerts_that_wait(world: World) -> None:
+    async with served(world.faces(outbox=lambda: OutboxStats(3, 300.4))) as client:
+        page = text_of(await shown(client, "/health"))
+
+    assert "To be delivered 3 The oldest waits 300 s" in page
 
 
 async def test_a_restored_store_is_released_on_the_page(world: World, client: Client) -> None:
