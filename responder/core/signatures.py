@@ -56,10 +56,19 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     advice: str = ""
 
 
-class SignatureFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One YAML file. `defaults` fills `source`, `tool`, `database`, `weight` of each signature that does not say."""
+class Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For each signature of a file that does not say it itself."""
 
-    defaults: dict[str, Any] = {}
+    source: str | None = None
+    tool: str | None = None
+    database: str | None = None
+    weight: int | None = None
+
+
+class SignatureFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One YAML file."""
+
+    defaults: Defaults = Defaults()
     tools: tuple[Tool, ...] = ()
     tables: dict[str, dict[str, tuple[str | int, ...]]] = {}  # table -> category -> codes; two characters are a class
     advice: dict[str, str] = {}
@@ -247,14 +256,12 @@ def _table(file: str, data: bytes, name: str, codes: Mapping[str, Iterable[str |
 
 def _filled(parsed: SignatureFile, signature: Signature) -> Signature:
     """With the file's defaults where the signature is silent."""
-    silent = {
-        key: value
-        for key, value in parsed.defaults.items()
-        if getattr(signature, key, None) is None
-        or (key == "source" and not signature.source)
-        or (key == "weight" and signature.weight == _WEIGHT)
-    }
+    defaults = {key: value for key, value in msgspec.structs.asdict(parsed.defaults).items() if value is not None}
+    silent = {key: value for key, value in defaults.items() if getattr(signature, key) in (None, *_SILENT[key])}
     return msgspec.structs.replace(signature, **silent) if silent else signature
+
+
+_SILENT: dict[str, tuple[str | int, ...]] = {"source": ("",), "tool": (), "database": (), "weight": (_WEIGHT,)}
 
 
 def _check(compiled: Signatures, sources: Mapping[str, bytes], *, check_samples: bool) -> None:

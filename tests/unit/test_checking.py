@@ -42,9 +42,13 @@ def test_what_we_ship_has_no_faults(file: Path) -> None:
             "signatures:\n  - {id: a, pattern: x, samples: [x], category: slow}\n",
             "2:49: Invalid enum value 'slow'",
         ),
+        (
+            "defaults:\n  says: failure\nsignatures: [{id: a, pattern: x, samples: [x], category: killed}]\n",
+            "2:3: Object contains unknown field `says`",
+        ),
         ("listen: [\n", "2:1: "),
     ],
-    ids=["configuration", "rules", "rules without a version", "pattern", "category", "no YAML"],
+    ids=["configuration", "rules", "rules without a version", "pattern", "category", "defaults", "no YAML"],
 )
 def test_a_fault_of_each_kind_of_file_has_line_and_column(tmp_path: Path, text: str, told: str) -> None:
     file = tmp_path / "file.yaml"
