@@ -82,7 +82,7 @@ class Case(msgspec.Struct, frozen=True):
     incident: Incident
     diagnosis: Diagnosis
     view: OperationView
-    guards: Guards = GUARDS
+    guards: Guards = msgspec.field(default_factory=lambda: GUARDS)
 
 
 def decide(case: Case) -> Decided:
