@@ -22,7 +22,7 @@ class AttemptHook(msgspec.Struct, frozen=True):
     result_at: datetime  # when Argo CD's word was first seen to be this one
     run: HookRun | None = None
     stale: bool = False  # the Job is of an earlier operation: Argo CD took its old result
-    lost: bool = False  # taken away while it had not ended
+    lost: bool = False  # its Job was taken away before it had ended, and so was its end
 
     @property
     def failed(self) -> bool:
@@ -166,7 +166,9 @@ def _hook(entry: AttemptResult, record: OperationRecord, cluster: str, known: Se
         run = _reused(entry, record, known)
         stale = run is not None
     identity = _identity(result, run, record, cluster)
-    return AttemptHook(identity, result, entry.last_at, run, stale, lost=_lost(result, record, run, stale))
+    over = record.ended or entry.attempt <= len(record.attempts_ended)
+    lost = over and not stale and run is not None and _unended(result, run)
+    return AttemptHook(identity, result, entry.last_at, run, stale, lost)
 
 
 def _identity(result: ResourceResult, run: HookRun | None, record: OperationRecord, cluster: str) -> HookIdentity:
@@ -234,7 +236,7 @@ def _with_unreported(
             continue
         result = msgspec.structs.replace(result, status="", message="", hook_phase="")
         identity = _identity(result, run, record, cluster)
-        hook = AttemptHook(identity, result, run.created_at, run, lost=_lost(result, record, run, stale=False))
+        hook = AttemptHook(identity, result, run.created_at, run, lost=_unended(result, run))
         _insert(told, hook, run.created_at)
     return told
 
@@ -253,9 +255,9 @@ def _later(attempt: Attempt, than: datetime) -> bool:
     return any(h.run is not None and not h.stale and h.run.created_at > than for h in attempt.hooks)
 
 
-def _lost(result: ResourceResult, record: OperationRecord, run: HookRun | None, stale: bool) -> bool:
-    """Taken away by a newer operation while it ran: nobody else records that migration's end."""
-    if not record.replaced or stale or run is None or result.hook_phase in ("Failed", "Error", "Succeeded"):
+def _unended(result: ResourceResult, run: HookRun) -> bool:
+    """Taken away while it ran, and Argo CD told no end of it either: nobody knows how far that migration came."""
+    if result.hook_phase in ("Failed", "Error", "Succeeded"):
         return False
     return run.failed is None and run.completed is None and (run.deleting_at or run.gone_at) is not None
 

@@ -12,7 +12,7 @@ import msgspec
 
 from responder.core.argocd import OperationPhase, OperationRecord
 from responder.core.attempts import AttemptHook, OperationView, never_started
-from responder.core.clusterfacts import Brings, diagnose_cluster
+from responder.core.clusterfacts import Brings, diagnose_cluster, stuck_reason
 from responder.core.diagnosis import LogLine, Run, diagnose
 from responder.core.evidence import LogChunk
 from responder.core.failure import Because, Category, Confidence, Diagnosis, Retry, StateLeft
@@ -39,7 +39,7 @@ def diagnose_hook(
         return outside or _unseen(hook, record)
     inside = [_diagnose_container(pod, c, logs, signatures) for pod, c in _ended_badly(hook.run)]
     circumstances = outside or _circumstances(hook, record)
-    return _capped(_combine(inside, circumstances) or _silent(hook), hook.run)
+    return _capped(_combine(inside, circumstances) or _kept_running(hook.run) or _silent(hook), hook.run)
 
 
 def _ended_badly(run: HookRun) -> list[tuple[PodRun, ContainerRun]]:
@@ -72,6 +72,9 @@ def _diagnose_container(pod: PodRun, container: ContainerRun, logs: Logs, signat
     found = _replace(found, because=tuple(_replace(b, source=source) for b in found.because))
     if container.reason == "OOMKilled":
         return _out_of_memory(found, source)
+    if container.exit_code in _ENDED_BY_SIGNAL and found.retry is Retry.SAFE:
+        # A loop that waits for its database may have got through before it was killed.
+        found = _replace(found, retry=Retry.UNKNOWN, retry_reason="it was killed: its last words are not its end")
     interrupted = pod.deleting_at is not None and container.exit_code in _ENDED_BY_SIGNAL
     if interrupted and found.category in _SILENT:
         return _replace(found, category=Category.KILLED)
@@ -177,11 +180,13 @@ def _missing(run: HookRun) -> str:
         gap = run.gaps[0]
         return f"not everything was seen: {gap.source} ({gap.reason.value})"
     for pod in run.pods:
+        if pod.node and not pod.containers:
+            return f"what ran in {pod.name} was not seen"
         for container in pod.containers:
             if container.kind is ContainerKind.SIDECAR or container.state is ContainerState.WAITING:
                 continue
-            if container.reason == _LOST_BY_DELETION and container.started_at is None:
-                continue
+            if container.reason == _LOST_BY_DELETION:
+                return f"how {container.name} ended is not known: its node lost sight of it"
             if container.state is ContainerState.RUNNING:
                 return f"container {container.name} still runs"
             if container.exit_code is None:
@@ -191,6 +196,24 @@ def _missing(run: HookRun) -> str:
     if not run.pods and run.failed:
         return "its Pods were never seen"
     return ""
+
+
+def _kept_running(run: HookRun) -> Diagnosis | None:
+    """The migration ended well; its Pod does not, so the Job never will."""
+    if stuck_reason(run) != "sidecar-running":
+        return None
+    still = [(p, c) for p in run.pods for c in p.containers if c.state is ContainerState.RUNNING]
+    said = tuple(Because(f"container {c.name} still runs", source=f"{p.name}/{c.name}") for p, c in still)
+    return Diagnosis(
+        category=Category.SIDECAR_RUNNING,
+        retry=Retry.FUTILE,
+        retry_reason="until the sidecar ends with the migration, as a native sidecar does",
+        state_left=StateLeft.NONE,
+        state_reason="the migration itself ended well",
+        confidence=Confidence.CERTAIN,
+        key_line=next((b.text for b in said), None),
+        because=said,
+    )
 
 
 def _silent(hook: AttemptHook) -> Diagnosis:
@@ -226,7 +249,7 @@ def diagnose_operation(record: OperationRecord) -> Diagnosis:
         retry=Retry.UNKNOWN if stopped else Retry.FUTILE,
         retry_reason="it was stopped before any hook ran" if stopped else "until the manifests or their source change",
         state_left=StateLeft.NONE,
-        state_reason="no hook ran",
+        state_reason="no hook failed" if any(r.result.hook_type for r in record.results) else "no hook ran",
         confidence=Confidence.CERTAIN,
         key_line=record.message or None,
         because=tuple(said[:_MAX_BECAUSE]),
@@ -262,7 +285,7 @@ def diagnose_incident(
         of_hooks = [
             diagnoses[key]
             for attempt in view.attempts
-            for hook in attempt.hooks
+            for hook in sorted(attempt.hooks, key=lambda h: h.failed_at)
             if (key := (view.record.id, attempt.number, str(hook.identity))) in diagnoses
             and (hook.failed or (view.record.started_at, str(hook.identity)) in stuck)
         ]

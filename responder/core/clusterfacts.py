@@ -75,7 +75,7 @@ def _from_run(hook: AttemptHook, brings: Brings) -> Diagnosis | None:
     if run is None:
         return None
     if hook.lost and not never_started(run):
-        return _vanished("a newer operation took the hook away while it ran", _taken(run))
+        return _vanished("the hook was taken away while it ran", _taken(run))
     if never_started(run):
         return _not_started(run, brings)
     return next((found for pod in run.pods if (found := _from_pod(pod))), None)
@@ -194,11 +194,7 @@ def _from_pod(pod: PodRun) -> Diagnosis | None:
     """What ended a Pod from outside, whatever its containers printed before."""
     text = f"{pod.reason}: {pod.message}".strip(": ")
     because = (Because(text or pod.disrupted, source=f"pod {pod.name}"),)
-    if pod.reason == "Evicted" or pod.disrupted in (
-        "EvictionByEvictionAPI",
-        "PreemptionByScheduler",
-        "TerminationByKubelet",
-    ):
+    if pod.reason == "Evicted" or pod.disrupted in _EVICTIONS:
         return _ended_from_outside(Category.EVICTED, because)
     if pod.reason == "NodeLost" or pod.disrupted in _LOSSES:
         return _ended_from_outside(Category.NODE_LOST, because)
@@ -247,21 +243,24 @@ def stuck_reason(run: HookRun) -> str:
         return "stuck-deletion" if run.gone_at is None and not run.pods else ""
     if any(e.reason == "FailedCreate" for e in run.events) and not run.pods:
         return "not-created"
-    for pod in run.pods:
-        if pod.gone_at is not None:
-            continue
-        if pod.unscheduled:
-            return "unschedulable"
-        for container in pod.containers:
-            if container.waiting_reason in _PULL_REASONS:
-                return "image-pull"
-            if container.waiting_reason in _REFERENCE_REASONS:
-                return "missing-reference"
-        if _kept_alive(pod, run.restart_policy):
-            return "sidecar-running"
+    standing = [pod for pod in run.pods if pod.gone_at is None]
+    if reason := next((r for pod in standing if (r := _stuck_pod(pod, run.restart_policy))), ""):
+        return reason
     if any(e.reason == "FailedMount" for e in run.events) and never_started(run):
         return "missing-reference"
     return ""
+
+
+def _stuck_pod(pod: PodRun, restart_policy: str) -> str:
+    if pod.unscheduled:
+        return "unschedulable"
+    # What a container waited for before it ran is remembered, and is over.
+    reasons = {c.waiting_reason for c in pod.containers if c.state is ContainerState.WAITING}
+    if reasons & _PULL_REASONS:
+        return "image-pull"
+    if reasons & _REFERENCE_REASONS:
+        return "missing-reference"
+    return "sidecar-running" if _kept_alive(pod, restart_policy) else ""
 
 
 def _kept_alive(pod: PodRun, restart_policy: str) -> bool:
