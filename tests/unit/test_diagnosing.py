@@ -1,0 +1,109 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from responder.diagnosing import as_json, as_text, diagnose_file
+
+LOGS = Path(__file__).parents[1] / "corpus" / "logs"
+LOCK = LOGS / "flyway__postgres__lock-timeout.log"
+
+
+def test_a_finding_has_the_shape_that_is_documented() -> None:
+    finding = json.loads(as_json(diagnose_file(str(LOCK), exit_code=1, database=None)))
+    assert list(finding) == [
+        *("file", "category", "tool", "database", "migration", "state_left", "state_reason", "retry", "retry_reason"),
+        *("confidence", "key_line", "because", "advice"),
+    ]
+    assert finding["file"] == str(LOCK)
+    assert (finding["category"], finding["tool"], finding["database"]) == ("lock-timeout", "flyway", "postgres")
+    assert (finding["migration"], finding["state_left"], finding["confidence"]) == (
+        "V3__add_currency.sql", "none", "certain",
+    )  # fmt: skip
+    original = LOCK.read_text(encoding="utf-8").splitlines()
+    assert finding["because"]
+    assert all(set(because) == {"line", "text"} for because in finding["because"])
+    assert all(because["text"] in original[because["line"] - 1] for because in finding["because"])
+
+
+def test_without_an_exit_code_a_retry_is_never_safe() -> None:
+    assert diagnose_file(str(LOCK), exit_code=None, database=None).retry == "unknown"
+    assert diagnose_file(str(LOCK), exit_code=1, database=None).retry == "safe"
+
+
+def test_what_is_shown_is_redacted(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        'psql: error: connection to server at "db" failed: FATAL:  password authentication failed for user "shop"\n'
+        "dsn was postgres://shop:hunter2@db:5432/shop\n"
+        "ERROR:  duplicate key value violates unique constraint\n"
+        "DETAIL:  Key (email)=(ana@example.com) already exists.\n"
+    )
+    finding = diagnose_file(str(log), exit_code=2, database="postgres")
+    shown = as_json(finding) + as_text(finding, colours=False)
+    assert finding.because
+    assert "hunter2" not in shown
+    assert "ana@example.com" not in shown
+
+
+def test_a_log_cannot_write_to_the_terminal(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b'\x1b]0;owned\x07ERROR:  relation "x" already exists \x1b[2J\n')
+    assert "\x1b" not in as_text(diagnose_file(str(log), exit_code=1, database="postgres"), colours=False)
+
+
+def test_the_verdict_is_coloured_where_colours_are_wanted() -> None:
+    finding = diagnose_file(str(LOCK), exit_code=1, database=None)
+    assert "\x1b[1;32mretry safe\x1b[0m" in as_text(finding, colours=True)
+    assert "\x1b" not in as_text(finding, colours=False)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n\n\n", bytes(range(256)) * 64, b"\x00" * 100_000, os.urandom(50_000), "ERROR".encode("utf-16")],
+    ids=["empty", "blank", "every byte", "zeros", "random", "utf-16"],
+)
+def test_what_is_no_log_is_judged_too(tmp_path: Path, content: bytes) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(content)
+    assert diagnose_file(str(log), exit_code=1, database=None).retry == "unknown"
+
+
+def test_a_name_that_is_no_text_can_be_shown(tmp_path: Path) -> None:
+    log = os.fsdecode(os.fsencode(tmp_path) + b"/log-\xff")
+    Path(log).write_bytes(b"ok\n")
+    finding = diagnose_file(log, exit_code=0, database=None)
+    assert finding.file.endswith("/log-\ufffd")
+    assert json.loads(as_json(finding))["file"] == finding.file
+
+
+def test_line_numbers_are_those_of_the_file_also_after_an_endless_line(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * 3_000_000 + b'\nERROR:  relation "orders" already exists\n')
+    finding = diagnose_file(str(log), exit_code=1, database="postgres")
+    assert (finding.category, [b["line"] for b in finding.because]) == ("already-exists", [2])
+
+
+def test_a_large_log_takes_no_more_memory_than_a_small_one(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    error = b'ERROR:  relation "orders" already exists\n'
+    log.write_bytes(b"2026-11-21 03:00:00 copying rows of a large table, batch done\n" * 500_000 + error)
+    small = tmp_path / "small"
+    small.write_bytes(error)
+    assert peak_kib(log) - peak_kib(small) < 24 << 10
+    assert diagnose_file(str(small), exit_code=1, database="postgres").category == "already-exists"
+
+
+def peak_kib(log: Path) -> int:
+    """Resident memory of a process that judges it, at most."""
+    command = [sys.executable, "-m", "responder", "diagnose", "--json", str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.read())["category"] == "already-exists"
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return used.ru_maxrss
