@@ -16,6 +16,7 @@ _PASSING = frozenset(
 _PROGRESS = (Says.STARTED, Says.FINISHED, Says.STEP, Says.READY, Says.DONE)
 _ECHO = 10  # weights below are consequences: never a cause where there is another
 _STATEMENT = 28  # from here on a database speaks
+_TOOL = 36  # and from here on the migration tool
 _KILLED_BY = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
 
@@ -77,7 +78,7 @@ def _chosen(failures: list[Finding]) -> Cause:
     if not failures:
         return _unknown()
     named = [f for f in failures if f.category is not Category.UNKNOWN and f.signature.weight > _ECHO]
-    best = _before_the_marker(_first_of(named or failures), named)
+    best = _older_image(_before_the_marker(_first_of(named or failures), named), named)
     category = best.category or Category.UNKNOWN
     because = tuple(f for f in failures if f.category is category)
     if category is Category.UNKNOWN:
@@ -101,10 +102,18 @@ def _before_the_marker(best: Finding, failures: list[Finding]) -> Finding:
     return _first_of(earlier) if earlier else best
 
 
+def _older_image(best: Finding, failures: list[Finding]) -> Finding:
+    """Changed texts beside migrations that the image does not have: it is older than the database, nobody edited."""
+    if best.category is not Category.CHECKSUM_MISMATCH:
+        return best
+    missing = [f for f in failures if f.category is Category.HISTORY_CONFLICT and f.signature.weight >= _TOOL]
+    return missing[0] if missing else best
+
+
 def _first_of(failures: list[Finding]) -> Finding:
     """The first line on which a voice as good as any is heard; on it the one that weighs most."""
     top = max(f.signature.weight for f in failures)
-    voice = top if top >= 36 or top < _STATEMENT else _STATEMENT
+    voice = top if top >= _TOOL or top < _STATEMENT else _STATEMENT
     first = next(f for f in failures if f.signature.weight >= voice)
     on_line = [f for f in failures if f.order == first.order]
     return max(on_line, key=lambda f: f.signature.weight)

@@ -166,6 +166,21 @@ def test_a_log_that_states_nothing_is_unknown(text: str) -> None:
             ),
             Category.LOCK_TIMEOUT,
         ),
+        (
+            (
+                "ERROR: Validate failed: Migrations have failed validation\n"
+                "Migration checksum mismatch for migration R__views\n"
+                "Detected applied migration not resolved locally: 5"
+            ),
+            Category.HISTORY_CONFLICT,
+        ),
+        (
+            (
+                "psycopg2.errors.ObjectInUse: cannot ALTER TABLE x because it has pending trigger events\n"
+                "During handling of the above exception, another exception occurred:\ncode: '55006'"
+            ),
+            Category.CODE_ERROR,
+        ),
         ("KeyError: 'DATABASE_URL'", Category.MISSING_CONFIG),
         ("KeyError: 'x-rate'", Category.CODE_ERROR),
         ("sh: 1: alembic: not found", Category.IMPORT_ERROR),
@@ -266,6 +281,21 @@ DJANGO = "Operations to perform:\n  Apply all migrations: x\nRunning migrations:
         ),
         # the name of a migration warns of such an index, and the tool does not show the statement
         (f"Applying: 003_ledger_index.sql\nError: pq: {LOCKED}", "lock-timeout, none, unknown"),
+        # the title says that more was done before
+        (
+            (
+                "INFO  [alembic.runtime.migration] Context impl MySQLImpl.\n"
+                "INFO  [alembic.runtime.migration] Running upgrade a1 -> b2, notes and unique iban\n"
+                "pymysql.err.IntegrityError: (1062, 'Duplicate entry')"
+            ),
+            "constraint-violation, partial, unsafe",
+        ),
+        # the connection was lost before anything was begun, yet the tool may have been silent
+        (
+            "INFO  [alembic.runtime.migration] Context impl MySQLImpl.\npymysql.err.OperationalError: (2013, 'Lost')",
+            "server-shutdown, none, unknown",
+        ),
+        ("error: failed to open database: EOF\nerror: golang-migrate", "server-shutdown, none, safe"),
         # no transaction holds DDL on MySQL
         (f"{DJANGO}  Applying x.0003_y...MySQLdb.OperationalError: (1205, 'Lock')", "lock-timeout, none, unknown"),
         ("applying 3.sql\nERROR 2013 (HY000) at line 7: Lost connection", "server-shutdown, partial, unsafe"),
@@ -279,6 +309,12 @@ DJANGO = "Operations to perform:\n  Apply all migrations: x\nRunning migrations:
         ),
         # a lock that outlives its process
         ("yoyo.exceptions.LockTimeout: Process 7 has locked this database", "migration-lock-held, locked, futile"),
+        # the same, seen from outside: nobody knows whether its holder lives
+        ("Error: Migration table is already locked\nknex migrate:unlock", "migration-lock-held, none, unknown"),
+        (
+            "liquibase.exception.LockException: Could not acquire change log lock.  Currently locked by p since 3 AM",
+            "migration-lock-held, none, unknown",
+        ),
         # a lock that ends with its session
         ("ActiveRecord::ConcurrentMigrationError: another is at work", "migration-lock-held, none, safe"),
         # the migration may have crashed the server
@@ -305,6 +341,28 @@ DJANGO = "Operations to perform:\n  Apply all migrations: x\nRunning migrations:
 def test_state_and_retry(text: str, expected: str) -> None:
     exit_code = 2 if text.startswith("Applying: ") else 1
     assert verdict(of(text, exit_code=exit_code)) == expected
+
+
+RAILS = "rails aborted!\nMysql2::Error::TimeoutError: Lock wait timeout exceeded; try restarting transaction\n"
+
+
+@pytest.mark.parametrize(
+    ("frames", "calls", "retry"),
+    [
+        (["3:in `up'"], ["-- execute("], Retry.SAFE),
+        (["3:in 'AddX#up'"], ["-- execute("], Retry.SAFE),
+        (["4:in `up'"], ["-- execute("], Retry.UNKNOWN),  # something may stand on line 3
+        (["3:in `up'"], [], Retry.UNKNOWN),  # a model's own writes are not announced
+        (["3:in `block in up'", "3:in `up'"], ["-- execute("], Retry.UNKNOWN),  # a loop
+        (["3:in `up'"], ["-- execute(", "   -> 0.1s", "-- execute("], Retry.UNSAFE),
+    ],
+)
+def test_where_ddl_is_kept_a_rails_migration_is_untouched_only_at_its_first_statement(
+    frames: list[str], calls: list[str], retry: Retry
+) -> None:
+    trace = "".join(f"/app/db/migrate/20261003101500_add_x.rb:{frame}\n" for frame in frames)
+    steps = "\n".join(["== 20261003101500 AddX: migrating ===", *calls])
+    assert of(RAILS + trace + steps).retry is retry
 
 
 def test_a_refused_connection_after_migrations_had_begun_proves_nothing() -> None:
