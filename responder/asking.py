@@ -65,6 +65,8 @@ class Server:
         try:
             with self._opener.open(request, timeout=_DEADLINE) as answer:
                 read: bytes = answer.read(_LARGEST)
+                if answer.length:  # cut, or too much
+                    raise http.client.IncompleteRead(b"", answer.length)
                 return read
         except urllib.error.HTTPError as error:
             with error:
