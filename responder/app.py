@@ -117,7 +117,7 @@ class Responder:
         )
         self._gauges = Gauges(
             metrics=self.metrics,
-            cache=self.cache,
+            cluster=self.cache,
             loader=self.reconciler.loader,
             store=store,
             actuator=self.actuator,

@@ -4,10 +4,8 @@ import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Protocol
 
-from responder.cluster.cache import ClusterCache
-from responder.cluster.reflector import Reflector
 from responder.core.actions import OutcomeResult, Switch
 from responder.core.clusterfacts import stuck_reason
 from responder.core.failure import Category
@@ -15,12 +13,20 @@ from responder.core.hooks import HookRun
 from responder.core.incident import IncidentState
 from responder.loading import Loader
 from responder.metrics import Metrics, show
-from responder.ports import Actuator, Clock, Store, StoreError
+from responder.ports import Actuator, Clock, Cluster, Store, StoreError
 
 _EVERY_SECONDS = 5.0
 _LAG_SECONDS = 0.25
 _REMEMBERED = 10_000  # hooks that were counted
 _UNDER_WAY = frozenset({OutcomeResult.PENDING, OutcomeResult.BEGUN, OutcomeResult.TAKEN})
+
+
+class Watch(Protocol):
+    @property
+    def resource(self) -> str: ...
+
+    @property
+    def last_event_at(self) -> datetime | None: ...
 
 
 class HookCounter:
@@ -64,15 +70,15 @@ class Gauges:
         self,
         *,
         metrics: Metrics,
-        cache: ClusterCache,
+        cluster: Cluster,
         loader: Loader,
         store: Store,
         actuator: Actuator,
         clock: Clock,
-        watches: Callable[[], Sequence[Reflector[Any]]],
+        watches: Callable[[], Sequence[Watch]],
     ) -> None:
         self._metrics = metrics
-        self._cache = cache
+        self._cluster = cluster
         self._loader = loader
         self._store = store
         self._actuator = actuator
@@ -104,7 +110,7 @@ class Gauges:
         firing = [i for i in self._loader.open.values() if i.state is IncidentState.FIRING and not i.children]
         category = Counter((i.diagnosis.category if i.diagnosis else Category.UNKNOWN).value for i in firing)
         show(self._metrics.incidents_firing, category)
-        runs = [r for a in self._cache.applications() for r in self._cache.hook_runs(a.key) if _result(r) is None]
+        runs = [r for a in self._cluster.applications() for r in self._cluster.hook_runs(a.key) if _result(r) is None]
         self._metrics.hooks_running.set(len(runs))
         show(self._metrics.hooks_stuck, Counter(reason for r in runs if (reason := stuck_reason(r))))
         show(self._metrics.blocks, Counter(b.environment for b in self._loader.blocks.values()))

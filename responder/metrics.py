@@ -58,6 +58,7 @@ STUCK = (
     Category.STALE_JOB,
     Category.HOOK_VANISHED,
     Category.SYNC_TIMEOUT,
+    "not-created",  # its Job is there, and no Pod can be made
 )
 
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5)  # what a request or a commit waits for
