@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from responder.core.actions import Act
+from responder.core.actions import Act, ActionKind, Mode
 from responder.core.alerting import AlertOrder, plan_alerts
 from responder.core.attempts import OperationView
 from responder.core.causes import diagnose_incident
@@ -52,6 +52,7 @@ def plan(situation: Situation, guards: Guards = GUARDS) -> Plan:
     incident = msgspec.structs.replace(incident, decisions=decisions)
     alerting = plan_alerts(situation, incident, decided.matching if decided else None)
     incident = msgspec.structs.replace(incident, alerts=alerting.marks)
+    incident = _told(incident, _done(incident))
     return Plan(
         incident=_stamped(incident, situation),
         opened=opened,
@@ -97,6 +98,24 @@ def _evidence_version(incident: Incident, views: tuple[OperationView, ...], situ
 def _told(incident: Incident, entries: list[TimelineEntry]) -> Incident:
     timeline = merge_timeline(incident.timeline, entries)
     return msgspec.structs.replace(incident, timeline=timeline)
+
+
+def _done(incident: Incident) -> list[TimelineEntry]:
+    """What we did ourselves: acts and blocks by their rule, alerts by us."""
+    entries = []
+    for decision in incident.decisions:
+        by = decision.approved_by or f"rule {decision.rule}"
+        if decision.outcome is not None and decision.outcome.at is not None:
+            detail = f": {decision.outcome.detail}" if decision.outcome.detail else ""
+            what = f"{decision.action.value} {decision.outcome.result.value}{detail}"
+            entries.append(TimelineEntry(decision.outcome.at, what, by))
+        elif decision.action is ActionKind.BLOCK and decision.mode is not Mode.SHADOW:
+            entries.append(TimelineEntry(decision.decided_at, "promotion blocked", by))
+    entries += [
+        TimelineEntry(m.at, f"told {m.receiver}: {m.state.value}, {m.severity.value}", "responder")
+        for m in incident.alerts
+    ]
+    return entries
 
 
 def _decided(situation: Situation, incident: Incident, guards: Guards) -> Decided | None:
