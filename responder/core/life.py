@@ -1,13 +1,13 @@
 """The life of an incident: when it opens, what belongs to it, when it is over.
 
 It opens at the first of: a Job that failed, Argo CD's word that a hook failed, an operation that ended badly, a hook
-that is stuck for longer than its grace, a hook that a newer operation took away while it ran. It is over when the same
+that is stuck for longer than its grace, a hook that was taken away while it ran. It is over when the same
 hooks ran to a good end afterwards (truth 7) or a named person says so; time heals nothing.
 """
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -38,7 +38,7 @@ def troubles(situation: Situation) -> tuple[list[Trouble], datetime | None]:
     found: list[Trouble] = []
     look_again: list[datetime] = []
     for view in situation.views:
-        if _historic(view, situation) or view.held:
+        if _historic(view, situation):
             continue
         found += _failures(view)
         for trouble, ripe_at in _stuck(view, situation):
@@ -46,9 +46,16 @@ def troubles(situation: Situation) -> tuple[list[Trouble], datetime | None]:
                 found.append(trouble)
             else:
                 look_again.append(ripe_at)
-    settled = situation.previous.resolved_at if situation.previous is not None else None
-    unsettled = [t for t in found if settled is None or t.at > settled]
+    unsettled = [t for t in found if not _settled(t, situation.previous)]
     return sorted(unsettled, key=lambda t: t.at), min(look_again, default=None)
+
+
+def _settled(trouble: Trouble, previous: Incident | None) -> bool:
+    """Over with the incident before. A hook that failed while that was open and was not known to it is news."""
+    if previous is None or previous.resolved_at is None or trouble.at > previous.resolved_at:
+        return False
+    known = trouble.hook is None or any(f.hook == trouble.hook for f in previous.failing)
+    return known or trouble.at < previous.opened_at
 
 
 def _historic(view: OperationView, situation: Situation) -> bool:
@@ -63,11 +70,11 @@ def _failures(view: OperationView) -> list[Trouble]:
     record = view.record
     found = [_failure(view, attempt.number, hook) for attempt in view.attempts for hook in attempt.hooks if hook.failed]
     found += [
-        Trouble(record.last_seen_at, f"{r.kind} {r.name}: {r.message}", "argocd", record.started_at)
-        for attempt in view.attempts
-        for r in attempt.resources
+        Trouble(r.last_at, f"{r.result.kind} {r.result.name}: {r.result.message}", "argocd", record.started_at)
+        for r in record.results
+        if not r.result.hook_type
     ]
-    if not found and record.operation_phase in (OperationPhase.FAILED, OperationPhase.ERROR):
+    if not found and not view.held and record.operation_phase in (OperationPhase.FAILED, OperationPhase.ERROR):
         at = record.finished_at or record.last_seen_at
         found.append(
             Trouble(at, f"operation ended {record.operation_phase}: {record.message}", "argocd", record.started_at)
@@ -91,9 +98,10 @@ def _stuck(view: OperationView, situation: Situation) -> list[tuple[Trouble, dat
     found = _stuck_deletion(view, situation)
     for attempt in view.attempts:
         for hook in attempt.hooks:
-            if hook.run is None or hook.failed or hook.succeeded or hook.stale:
+            if hook.run is None or hook.failed or hook.stale:
                 continue
-            found += _stuck_hook(view, hook, hook.run, situation)
+            stuck = _overlooked if hook.succeeded else _stuck_hook
+            found += stuck(view, hook, hook.run, situation)
     return found
 
 
@@ -105,7 +113,8 @@ def _stuck_deletion(view: OperationView, situation: Situation) -> list[tuple[Tro
         return []
     ripe = record.message_at + situation.policy.stuck_after
     text = f"hook {name} waits for the deletion of its old Job"
-    hook = HookIdentity(view.cluster, "Job", app.destination_namespace, name, "PreSync")
+    known = [h.identity for v in situation.views for a in v.attempts for h in a.hooks if h.result.name == name]
+    hook = known[-1] if known else HookIdentity(view.cluster, "Job", app.destination_namespace, name, "PreSync")
     return [(Trouble(ripe, text, "argocd", record.started_at, hook, "stuck-deletion"), ripe)]
 
 
@@ -121,13 +130,24 @@ def _stuck_hook(
     return [(Trouble(ripe, text, "cluster", view.record.started_at, hook.identity, "running-long"), ripe)]
 
 
+def _overlooked(
+    view: OperationView, hook: AttemptHook, run: HookRun, situation: Situation
+) -> list[tuple[Trouble, datetime]]:
+    """The Job has ended well and Argo CD still waits for it. Nothing failed: it is over when the sync succeeds."""
+    if run.completed is None or hook.result.hook_phase == "Succeeded":
+        return []
+    ripe = hook.ended_well_at + situation.policy.stuck_after
+    text = f"{hook.identity} ended well and Argo CD still waits for it"
+    return [(Trouble(ripe, text, "cluster", view.record.started_at, stuck="argocd-waits"), ripe)]
+
+
 def _stuck_since(run: HookRun, reason: str) -> datetime:
+    """Not before its newest Pod, nor before what ran in it had ended."""
     if reason == "stuck-deletion" and run.deleting_at is not None:
         return run.deleting_at
-    if reason == "sidecar-running":
-        ended = [c.finished_at for p in run.pods for c in p.containers if c.state is ContainerState.TERMINATED]
-        return max((at for at in ended if at is not None), default=run.created_at)
-    return run.created_at
+    standing = [pod for pod in run.pods if pod.gone_at is None]
+    ended = [c.finished_at for p in standing for c in p.containers if c.state is ContainerState.TERMINATED]
+    return max([run.created_at, *(p.created_at for p in standing), *(at for at in ended if at is not None)])
 
 
 def open_incident(situation: Situation, first: Trouble) -> Incident:
@@ -164,7 +184,7 @@ def follow(incident: Incident, found: Sequence[Trouble], situation: Situation) -
     return msgspec.structs.replace(
         incident,
         failing=failing,
-        operations=tuple(joined)[-_MAX_OPERATIONS:],
+        operations=tuple(joined if len(joined) <= _MAX_OPERATIONS else [joined[0], *joined[1 - _MAX_OPERATIONS :]]),
         revisions=tuple(revisions) or incident.revisions,
         sync_phase=incident.sync_phase or next((t.hook.sync_phase for t in found if t.hook), ""),
     )
@@ -208,11 +228,13 @@ def settle(incident: Incident, found: Sequence[Trouble], situation: Situation) -
             return incident
         hooks = ", ".join(str(f.hook) for f in incident.failing)
         return _close(incident, IncidentState.RESOLVED, max(ends), f"{hooks} ended well", "argocd")
-    newest = max((t.at for t in found), default=incident.opened_at)
+    newest = max(found, key=lambda t: t.at, default=None)
+    since = (newest.at if newest else incident.opened_at).replace(microsecond=0)
+    begun = newest.operation if newest else min(incident.operations, default=since)
     for view in situation.views:
         record = view.record
         ended_well = record.operation_phase is OperationPhase.SUCCEEDED and record.request.full
-        if ended_well and record.finished_at is not None and record.started_at >= newest - timedelta(seconds=1):
+        if ended_well and record.finished_at is not None and record.finished_at >= since and record.started_at >= begun:
             return _close(incident, IncidentState.RESOLVED, record.finished_at, "a full sync succeeded", "argocd")
     return incident
 
