@@ -4,6 +4,7 @@ import asyncio
 import operator
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -107,6 +108,7 @@ class Gatekeeper:
         self._rules = rules
         self._subjects = Subjects(cluster, clock)
         self._joined: OrderedDict[AppKey, _Joined] = OrderedDict()
+        self._joining: WeakValueDictionary[AppKey, asyncio.Lock] = WeakValueDictionary()
 
     async def subject(self, service: str, environment: str, revision: str, *, for_sync: bool = False) -> GateAnswer:
         apps = await self._subjects.at(service, environment, self._rules().policy)
@@ -158,12 +160,25 @@ class Gatekeeper:
 
     async def _views(self, app: Application, rules: Rules) -> tuple[OperationView, ...]:
         """Joined anew only when something was seen to change: everything stored was seen in the cluster before."""
-        key, now = app.key, self._clock.monotonic()
+        if (views := self._kept(app, rules)) is not None:
+            return views
+        async with self._joining.setdefault(app.key, asyncio.Lock()):  # many who ask the same read the store once
+            if (views := self._kept(app, rules)) is not None:
+                return views
+            return await self._join(app, rules)
+
+    def _kept(self, app: Application, rules: Rules) -> tuple[OperationView, ...] | None:
+        joined = self._joined.get(app.key)
+        if joined is None or self._clock.monotonic() >= joined.until:
+            return None
+        operations, runs = self._cluster.operations(app.key), self._cluster.hook_runs(app.key)
+        return joined.views if joined.holds(app, operations, runs, rules) else None
+
+    async def _join(self, app: Application, rules: Rules) -> tuple[OperationView, ...]:
+        key, until = app.key, self._clock.monotonic() + _VIEWS_LAST
         operations, runs = tuple(self._cluster.operations(key)), tuple(self._cluster.hook_runs(key))
-        joined = self._joined.get(key)
-        if joined is None or now >= joined.until or not joined.holds(app, operations, runs, rules):
-            views = await self._loader.views(key, app.uid, app, rules)
-            joined = self._joined[key] = _Joined(app, operations, runs, rules, now + _VIEWS_LAST, views)
-            if len(self._joined) > _VIEWS:
-                self._joined.popitem(last=False)
-        return joined.views
+        views = await self._loader.views(key, app.uid, app, rules)
+        self._joined[key] = _Joined(app, operations, runs, rules, until, views)
+        if len(self._joined) > _VIEWS:
+            self._joined.popitem(last=False)
+        return views

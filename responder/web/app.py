@@ -10,11 +10,12 @@ from responder.web.parameters import BODY_LIMIT
 from responder.web.problems import problems
 from responder.web.routes import HTML, TEXT, Route, answer
 
+SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 HEADERS = {
+    **SAFE,
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'",
     "Referrer-Policy": "same-origin",  # not no-referrer: browsers would then send `Origin: null` with our own forms
-    "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
@@ -24,11 +25,10 @@ DOCUMENT = web.AppKey("document", dict)
 
 def build(faces: Faces) -> web.Application:
     routes = _table(faces)
-    open_paths = frozenset(route.pattern for route in routes if not route.identity)
+    open_handlers = frozenset(route.handler for route in routes if not route.identity)
 
     def is_open(request: web.Request) -> bool:
-        resource = request.match_info.route.resource
-        return resource is not None and resource.canonical in open_paths
+        return request.match_info.handler in open_handlers
 
     app = web.Application(
         client_max_size=BODY_LIMIT, middlewares=[problems(pages.problem_page), faces.access.middleware(is_open)]
@@ -87,9 +87,9 @@ async def _openapi(request: web.Request) -> web.Response:
 
 
 async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in HEADERS.items():
+    """Pages get all of them; what is no page runs nothing and is only kept from being taken for one."""
+    for name, value in (HEADERS if response.content_type == HTML else SAFE).items():
         response.headers.setdefault(name, value)
-    response.headers.setdefault("Cache-Control", "no-store")
 
 
 async def _end_streams(app: web.Application) -> None:

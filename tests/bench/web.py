@@ -7,6 +7,7 @@ the rounds and their spread. "Bare" reads the same body and answers as long a bo
 
 import asyncio
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 
 from responder.core.argocd import AppKey
@@ -109,15 +111,34 @@ async def serve(kind: str) -> None:
         await runner.cleanup()
 
 
+class Round(msgspec.Struct, frozen=True):
+    load: Load
+    cpu: float  # microseconds of the server, a request
+
+
+class Server(msgspec.Struct, frozen=True):
+    port: int
+    pid: int
+
+    def cpu(self) -> float:
+        """Microseconds of processor time so far: what a busy machine does not change."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * 1e6 / os.sysconf("SC_CLK_TCK")
+
+    async def load(self, requests: Sequence[bytes], *, connections: int, seconds: float) -> Round:
+        before = self.cpu()
+        found = await load(self.port, requests, connections=connections, seconds=seconds)
+        return Round(found, (self.cpu() - before) / found.requests)
+
+
 @asynccontextmanager
-async def started(kind: str) -> AsyncIterator[int]:
-    """Its port."""
+async def started(kind: str) -> AsyncIterator[Server]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bench.web", "serve", kind, stdin=PIPE, stdout=PIPE
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdin is not None
-    yield int(await process.stdout.readline())
+    yield Server(int(await process.stdout.readline()), process.pid)
     process.stdin.close()
     await process.wait()
 
@@ -139,29 +160,44 @@ def bodies(size: int) -> list[bytes]:
     return made
 
 
-async def compared(ours: int, base: int, requests: Sequence[bytes], seconds: float) -> tuple[list[Load], list[Load]]:
+async def compared(
+    ours: Server, base: Server, requests: Sequence[bytes], seconds: float
+) -> tuple[list[Round], list[Round]]:
     mine, theirs = [], []
     for _ in range(ROUNDS):
-        theirs.append(await load(base, requests, connections=CLIENTS, seconds=seconds))
-        mine.append(await load(ours, requests, connections=CLIENTS, seconds=seconds))
+        theirs.append(await base.load(requests, connections=CLIENTS, seconds=seconds))
+        mine.append(await ours.load(requests, connections=CLIENTS, seconds=seconds))
     return mine, theirs
 
 
-def spread(loads: Sequence[Load], of: Callable[[Load], float]) -> str:
-    values = sorted(of(one) for one in loads)
+def rate(one: Round) -> float:
+    return one.load.rate
+
+
+def p99(one: Round) -> float:
+    return one.load.percentile(0.99)
+
+
+def cpu(one: Round) -> float:
+    return one.cpu
+
+
+def spread(rounds: Sequence[Round], of: Callable[[Round], float]) -> str:
+    values = sorted(of(one) for one in rounds)
     return f"{statistics.median(values):,.1f} ({values[0]:,.1f} to {values[-1]:,.1f})"
 
 
-def ratio(mine: Sequence[Load], theirs: Sequence[Load]) -> float:
-    return statistics.median(a.rate / b.rate for a, b in zip(mine, theirs, strict=True))
+def ratio(mine: Sequence[Round], theirs: Sequence[Round], of: Callable[[Round], float]) -> float:
+    return statistics.median(of(a) / of(b) for a, b in zip(mine, theirs, strict=True))
 
 
-def show(name: str, mine: Sequence[Load], theirs: Sequence[Load], goal: str) -> None:
-    wrong = {s: n for one in mine for s, n in one.statuses.items() if s not in (200, 202)}
-    print(f"{name}\n  ours, requests a second  {spread(mine, lambda one: one.rate)}")
-    print(f"  bare aiohttp             {spread(theirs, lambda one: one.rate)}")
-    print(f"  ratio                    {ratio(mine, theirs):.2f}   goal {goal}")
-    print(f"  ours, p99 ms             {spread(mine, lambda one: one.percentile(0.99))}")
+def show(name: str, mine: Sequence[Round], theirs: Sequence[Round], goal: str) -> None:
+    wrong = {s: n for one in mine for s, n in one.load.statuses.items() if s not in (200, 202)}
+    print(f"{name}\n  ours, requests a second  {spread(mine, rate)}")
+    print(f"  bare aiohttp             {spread(theirs, rate)}")
+    print(f"  ratio                    {ratio(mine, theirs, rate):.2f}   goal {goal}")
+    print(f"  processor, µs a request  {spread(mine, cpu)}, bare {spread(theirs, cpu)}")
+    print(f"  ours, p99 ms             {spread(mine, p99)}")
     if wrong:
         print(f"  WRONG ANSWERS            {wrong}")
 
@@ -174,8 +210,8 @@ async def intake(seconds: float) -> None:
             show(f"durable intake, {size:,} bytes, {CLIENTS} connections, {ROUNDS} rounds", mine, theirs, goal)
     async with started("slow") as slow:
         requests = [request("POST", HOOK, WEBHOOK[0], body) for body in bodies(2600)]
-        rounds = [await load(slow, requests, connections=1, seconds=seconds) for _ in range(ROUNDS)]
-        told = spread(rounds, lambda one: one.percentile(0.99))
+        rounds = [await slow.load(requests, connections=1, seconds=seconds) for _ in range(ROUNDS)]
+        told = spread(rounds, p99)
         print(f"webhook at one connection, each commit 5 ms slower\n  p99 ms  {told}   goal 20")
 
 
@@ -187,15 +223,15 @@ async def gate(seconds: float) -> None:
         mine, theirs = await compared(ours, base, requests, seconds)
         show(f"gate, {APPLICATIONS:,} Applications, {CLIENTS} connections, {ROUNDS} rounds", mine, theirs, "0.5")
         for connections in (1, 8):
-            rounds = [await load(ours, requests, connections=connections, seconds=seconds) for _ in range(ROUNDS)]
-            print(f"  {connections} connections, p99 ms    {spread(rounds, lambda one: one.percentile(0.99))}   goal 5")
+            rounds = [await ours.load(requests, connections=connections, seconds=seconds) for _ in range(ROUNDS)]
+            print(f"  {connections} connections, p99 ms    {spread(rounds, p99)}   goal 5")
 
 
 async def metrics(seconds: float) -> None:
     async with started("many") as ours:
         scrape = [request("GET", "/metrics", OPERATOR)]
-        rounds = [await load(ours, scrape, connections=1, seconds=seconds) for _ in range(ROUNDS)]
-        told = spread(rounds, lambda one: one.percentile(0.99))
+        rounds = [await ours.load(scrape, connections=1, seconds=seconds) for _ in range(ROUNDS)]
+        told = spread(rounds, p99)
     print(f"/metrics, {APPLICATIONS:,} Applications\n  p99 ms  {told}   goal 50\n  series  {series():,}   goal 5,000")
 
 
