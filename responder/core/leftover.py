@@ -96,7 +96,10 @@ def _before_anything(run: _Run) -> Left | None:
         return None
     if run.tool.shows is Shows.NOTHING and run.cause.category not in _REFUSALS:
         return None
-    return Left(StateLeft.NONE, f"{run.tool.name} had started no migration", shown=not run.torn)
+    # Where a failed migration's own statements stay, silence proves nothing: many tools can be told to be quiet.
+    covered = run.scope is not Scope.STATEMENT and not run.tool.silent_end and not run.torn
+    shown = covered or run.cause.category in _REFUSALS
+    return Left(StateLeft.NONE, f"{run.tool.name} had started no migration", shown)
 
 
 def _marked(run: _Run) -> Left | None:
@@ -175,7 +178,8 @@ def _by_statement(run: _Run, tool: Tool) -> Left:
     if run.steps or (_line(run.log) > 1 and not tool.steps):
         return Left(StateLeft.PARTIAL, f"{keeps}, and the log shows some before the failing one", shown=True)
     if run.torn:
-        return Left(StateLeft.PARTIAL, f"{keeps}, and the run was cut off in its middle")
+        state = StateLeft.PARTIAL if run.begun else StateLeft.UNKNOWN
+        return Left(state, f"{keeps}, and the run was cut off, nobody saw where")
     if _table_exists(run.cause.finding):
         return Left(StateLeft.PARTIAL, f"{keeps}; a table that exists already is what an earlier, half-done run leaves")
     if tool.steps and run.started:

@@ -309,7 +309,20 @@ DJANGO = "Operations to perform:\n  Apply all migrations: x\nRunning migrations:
         ),
         # a lock that outlives its process
         ("yoyo.exceptions.LockTimeout: Process 7 has locked this database", "migration-lock-held, locked, futile"),
-        # the same, seen from outside: nobody knows whether its holder lives
+        # a tool that says nothing of what it begins, or was told to be quiet, proves nothing by its silence
+        (
+            "[ERROR] AssertionError [ERR_ASSERTION]: ifError got unwanted exception: Lock wait timeout exceeded",
+            "lock-timeout, none, unknown",
+        ),
+        (
+            (
+                '  File "/opt/venv/lib/python3.11/site-packages/alembic/runtime/migration.py", line 9\n'
+                "pymysql.err.OperationalError: (1205, 'Lock wait timeout exceeded; try restarting transaction')"
+            ),
+            "lock-timeout, none, unknown",
+        ),
+        ("sqlite3.OperationalError: database is locked\nbin/yoyo", "lock-timeout, none, safe"),
+        # a lock in a table: nobody knows whether its holder lives
         ("Error: Migration table is already locked\nknex migrate:unlock", "migration-lock-held, none, unknown"),
         (
             "liquibase.exception.LockException: Could not acquire change log lock.  Currently locked by p since 3 AM",
