@@ -21,7 +21,7 @@ _PATIENCE = 30.0
 async def until(what: Callable[[], Any], *, within: float = _PATIENCE) -> Any:
     """What ``what`` answers, as soon as that is true."""
     async with asyncio.timeout(within):
-        while not (found := what()):
+        while not (found := what()):  # noqa: ASYNC110 - another process cannot set our events
             await asyncio.sleep(0.01)
     return found
 
@@ -123,5 +123,5 @@ class Service:
 
     async def until_ready(self) -> None:
         async with asyncio.timeout(_PATIENCE):
-            while not (await self.get("/readyz"))["ready"]:
+            while not (await self.get("/readyz"))["ready"]:  # noqa: ASYNC110 - nor can this one
                 await asyncio.sleep(0.01)

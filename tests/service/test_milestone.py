@@ -19,7 +19,9 @@ def _plant(text: str) -> str:
     """Secrets where migrations and Argo CD put them."""
     url = f"connecting to postgres://migrator:{_SECRETS[0]}@db.internal:5432/shop with DB_PASSWORD={_SECRETS[1]} "
     text = text.replace(_CAUSE, url + _CAUSE)
-    return text.replace('"one or more synchronization tasks', f'"password={_SECRETS[2]} one or more synchronization tasks')
+    return text.replace(
+        '"one or more synchronization tasks', f'"password={_SECRETS[2]} one or more synchronization tasks'
+    )
 
 
 def _ended(found: list[Json]) -> bool:
