@@ -67,7 +67,7 @@ async def _service(settings: Settings) -> None:
             os._exit(COULD_NOT_ASK)
 
 
-class _JsonLines(logging.Formatter):
+class JsonLines(logging.Formatter):
     """One JSON object a line, with what the caller put into ``extra``."""
 
     _OURS = ("incident", "application", "state", "category", "action", "outcome", "detail", "url", "why")
@@ -87,5 +87,5 @@ class _JsonLines(logging.Formatter):
 
 def _log_as_json() -> None:
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_JsonLines())
+    handler.setFormatter(JsonLines())
     logging.basicConfig(level=os.environ.get("RESPONDER_LOG_LEVEL", "INFO").upper(), handlers=[handler])
