@@ -55,7 +55,8 @@ class Loader:
         self._diagnoses: OrderedDict[tuple[object, ...], Diagnosis] = OrderedDict()
 
     async def start(self) -> None:
-        """From what is recorded: after ``kill -9`` everything goes on from here."""
+        """From what is recorded: after ``kill -9``, or when the store knows better, everything goes on from here."""
+        self.open = {}
         settings = await self._store.settings()
         if installed := settings.get("installed_at"):
             self.installed_at = datetime.fromisoformat(installed)

@@ -40,6 +40,7 @@ from responder.ports import (
     PutDelivery,
     PutIncident,
     Store,
+    StoreConflictError,
     StoreError,
     Trigger,
     Wakeup,
@@ -97,6 +98,7 @@ class Reconciler:
         self._durable: set[AppKey] = set()
         self._freed = asyncio.Condition()
         self._relating = asyncio.Lock()
+        self._outdated = False  # the store said that what we hold in memory is not what it holds
         self._awaited: dict[AppKey, datetime] = {}  # a webhook is expected until then
         self._told_from_memory: dict[tuple[str, str], AlertState] = {}
 
@@ -215,6 +217,10 @@ class Reconciler:
         result = "ok"
         try:
             await self.step(key)
+        except StoreConflictError as error:
+            result, self._outdated = "store-error", True
+            log.warning("what we remember is outdated: %s", error, extra={"application": str(key)})
+            self.wake_at(key, self._clock.now() + _RETRY_STORE)
         except StoreError as error:
             result = "store-error"
             log.warning("store: %s", error, extra={"application": str(key)})
@@ -230,6 +236,9 @@ class Reconciler:
     async def step(self, key: AppKey) -> None:
         """Load, plan, record, carry out, record."""
         self._miss_webhook(key)
+        if self._outdated:
+            await self.loader.start()
+            self._outdated = False
         recorded = await self._recorded(key)
         if self.loader.quiet(key):
             await self._store_all([DropWakeup(w) for w in recorded])

@@ -129,6 +129,8 @@ class Actuator:
 
     async def _resync(self, act: Resync) -> Outcome:
         app = await self._read(act.app, act.app_uid)
+        if act.action.id in (app.requested_action_id, app.operation and app.operation.request.action_id):
+            return self._outcome(OutcomeResult.BEGUN, "it was asked for already")  # by another of us, the same moment
         _same_operation(app, act.started_at)
         state = app.operation
         _must(state is not None and state.operation_phase in _FAILED, "the operation has not failed")
@@ -241,11 +243,13 @@ class Actuator:
     async def _waiting(self, action: ActionRecord, app: Application) -> ActionRecord:
         """Argo CD sometimes overlooks an operation: one more patch wakes it; after a minute it is taken back."""
         age = self._clock.now() - action.begun_at
+        if age <= _TOUCH_AFTER or await self.killswitch() is not Switch.RELEASED:
+            return action
         try:
             if age > _WITHDRAW_AFTER:
                 await self._patch(app, {"operation": None})
                 return _ended(action, self._outcome(OutcomeResult.NOT_TAKEN, "withdrawn: Argo CD did not take it up"))
-            if age > _TOUCH_AFTER and not action.touched:
+            if not action.touched:
                 await self._patch(app, {"operation": {"info": [_info(action), {"name": _INFO_TOUCHED, "value": "1"}]}})
                 return msgspec.structs.replace(action, touched=True)
         except ApiError:

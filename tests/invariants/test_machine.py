@@ -1,0 +1,149 @@
+"""I1 to I7, I9 and I10 hold whatever happens: faults, crashes, a second responder, a person, rules that want everything.
+
+More examples: HYPOTHESIS_PROFILE=invariants-long (profiles are at the end).
+"""
+
+import os
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from responder.core.actions import ActionKind
+from tests.invariants.monitor import Kind
+from tests.invariants.theatre import APP, Theatre
+from tests.invariants.transport import Fault
+
+_which = st.integers(0, 1)
+_often = (Kind.LOCKED_OUT, Kind.LOCKED_OUT, Kind.DATABASE_AWAY, Kind.HALF_APPLIED, Kind.HALF_APPLIED)
+_kinds = st.sampled_from((*Kind, *_often))
+
+
+class Night(RuleBasedStateMachine):
+    @initialize(retries=st.integers(0, 2), self_heal=st.booleans())
+    def begin(self, retries: int, self_heal: bool) -> None:
+        self.theatre = Theatre(retries=retries, self_heal=self_heal)
+        self.theatre.live(8, every=4)
+
+    # Time and the responders
+
+    @rule(seconds=st.sampled_from([0.02, 0.3, 1.0, 2.5, 8.0, 40.0, 200.0, 1000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.theatre.pass_time(seconds)
+
+    @rule(which=_which, most=st.sampled_from([None, None, 1, 4, 12]))
+    def a_responder_looks(self, which: int, most: int | None) -> None:
+        program = self.theatre.programs[which]
+        program.catch_up(most)
+        program.step()
+
+    @rule(seconds=st.integers(2, 20), every=st.sampled_from([0.5, 1.5, 3.0]))
+    def they_live(self, seconds: int, every: float) -> None:
+        self.theatre.live(seconds, every=every)
+
+    # The cluster
+
+    @rule(kind=_kinds, seconds=st.integers(0, 12))
+    def a_version_is_pushed(self, kind: Kind, seconds: int) -> None:
+        self.theatre.fails(kind)
+        self.theatre.pass_time(seconds)
+
+    @rule(kind=_kinds, lives=st.integers(6, 30), every=st.sampled_from([0.7, 2.0]))
+    def a_version_fails_before_their_eyes(self, kind: Kind, lives: int, every: float) -> None:
+        self.theatre.world.terminate("shop")  # what still runs: a person has had enough of it
+        self.theatre.pass_time(3)
+        self.theatre.fails(kind)
+        self.theatre.live(lives, every=every)
+
+    @rule(kind=_kinds)
+    def from_now_on_runs_do(self, kind: Kind) -> None:
+        self.theatre.next_runs = kind
+
+    @rule()
+    def something_drifts(self) -> None:
+        self.theatre.world.controller.drift(APP, "ConfigMap", "config")
+
+    @rule()
+    def argo_cd_will_overlook_one(self) -> None:
+        self.theatre.world.controller.overlook(APP)
+
+    # What goes wrong with the responders, and passes
+
+    @rule(which=_which, after=st.integers(1, 25), lag=st.integers(0, 8))
+    def one_crashes(self, which: int, after: int, lag: int) -> None:
+        program = self.theatre.programs[which]
+        program.catch_up()
+        program.gate.crash_in = after
+        program.step()
+        program.catch_up(lag)
+        program.step()
+        program.gate.crash_in = None
+
+    @rule(which=_which, fault=st.sampled_from(Fault))
+    def a_write_will_fail(self, which: int, fault: Fault) -> None:
+        self.theatre.programs[which].transport.fault = fault
+
+    @rule(which=_which, seconds=st.integers(1, 10))
+    def the_store_is_away(self, which: int, seconds: int) -> None:
+        self.theatre.programs[which].store.away = True
+        self.theatre.live(seconds)
+        self.theatre.programs[which].store.away = False
+
+    @rule(seconds=st.integers(0, 10))
+    def the_store_is_restored(self, seconds: int) -> None:
+        self.theatre.restore()
+        self.theatre.live(seconds)
+        self.theatre.release_restored()
+
+    @rule(data=st.sampled_from([{"engaged": "true"}, {"engaged": "off"}, {}, None]), seconds=st.integers(0, 10))
+    def the_kill_switch_is_thrown(self, data: dict[str, str] | None, seconds: int) -> None:
+        """At a moment of the cluster's own, between two looks; and released again."""
+        agenda = self.theatre.world.agenda
+        agenda.after(seconds / 3, lambda: self.theatre.switch(data))
+        self.theatre.live(seconds + 1, every=0.7)
+        self.theatre.switch(data)
+        self.theatre.live(seconds)
+        self.theatre.switch({"engaged": "false"})
+
+    # People
+
+    @rule()
+    def somebody_syncs(self) -> None:
+        self.theatre.world.sync("shop")
+
+    @rule()
+    def somebody_terminates(self) -> None:
+        self.theatre.world.terminate("shop")
+
+    @rule(automated=st.booleans(), mode=st.sampled_from(["", "shadow", "off"]), seconds=st.integers(0, 10))
+    def somebody_edits_the_application(self, automated: bool, mode: str, seconds: int) -> None:
+        self.theatre.edit(automated=automated, mode=mode)
+        self.theatre.live(seconds)
+        self.theatre.edit(automated=True, mode="")
+
+    @rule(which=_which, kind=st.sampled_from([ActionKind.RESYNC, ActionKind.TERMINATE, ActionKind.STOP_RETRIES]))
+    def a_person_orders(self, which: int, kind: ActionKind) -> None:
+        self.theatre.order(self.theatre.programs[which], kind)
+
+    @rule(which=_which)
+    def a_person_resolves(self, which: int) -> None:
+        self.theatre.resolve(self.theatre.programs[which])
+
+    @precondition(lambda self: hasattr(self, "theatre"))
+    @invariant()
+    def nothing_is_broken(self) -> None:
+        self.theatre.check()
+        broken = self.theatre.monitor.broken
+        assert not broken, broken
+
+
+_LONG = os.environ.get("HYPOTHESIS_PROFILE") == "invariants-long"
+
+TestNight = Night.TestCase
+TestNight.settings = settings(
+    max_examples=5_000 if _LONG else 200,
+    stateful_step_count=60 if _LONG else 25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+)

@@ -1,0 +1,179 @@
+"""One Application, its hook, two responders, a person, and a clock that only the test moves."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from responder.core.actions import ActionKind, Mode
+from responder.core.argocd import AppKey
+from responder.core.evidence import LogChunk
+from responder.core.rulesfile import parse_rules
+from responder.core.situation import Policy
+from responder.demo.api import Api
+from responder.demo.clock import SteppedClock
+from responder.demo.jobs import Start
+from responder.demo.kubelet import Run
+from responder.demo.resources import Json
+from responder.demo.settings import ARGOCD, prepare
+from responder.demo.world import IN_CLUSTER, World, config_map, hook_job
+from responder.desk import ConflictError, NotFoundError
+from responder.loading import Rules
+from responder.shipped import signatures
+from responder.store.writes import append_log, put_setting
+from tests.invariants.inline import database, now
+from tests.invariants.monitor import PER_DAY, PERSON, Kind, Monitor
+from tests.invariants.program import SWITCH, Breaks, Program
+from tests.invariants.sights import CLUSTER, Sights
+from tests.invariants.transport import Wrote
+
+NIGHT = datetime(2026, 11, 21, 3, 0, 0, 250_000, tzinfo=UTC)
+APP = AppKey(ARGOCD, "shop")
+SIGNATURES = signatures()
+
+# As careless as rules can be: only the guards are between them and the cluster.
+RULES = """
+version: 1
+defaults: {mode: live, budget: 2, cooldown: 10s}
+rules:
+  - name: end everything
+    when: {}
+    continue: true
+    do: [{stop-retries: {}}, {terminate: {}}, {delete-hook: {}}]
+  - name: begin everything
+    when: {}
+    do: [{resync: {delay: 0s}}, {block: {environments: ["*"], for: 1h}}]
+"""
+
+
+def rules(**policy: Any) -> Rules:
+    return Rules(
+        rulebook=parse_rules(RULES, "rules.yaml", frozenset()),
+        policy=Policy(mode=Mode.LIVE, per_application_day=PER_DAY, **policy),
+        signatures=SIGNATURES,
+        control_plane=ARGOCD,
+        clusters={IN_CLUSTER: CLUSTER},
+    )
+
+
+class Theatre:
+    def __init__(
+        self,
+        *,
+        responders: int = 2,
+        retries: int = 0,
+        self_heal: bool = True,
+        breaks: Breaks | None = None,
+        configured: Rules | None = None,
+    ) -> None:
+        self.clock = SteppedClock(NIGHT)
+        self.next_runs = Kind.WORKS
+        self.world = World(self.clock, self._play)
+        self.database = database(NIGHT)
+        self.monitor = Monitor(self.world, self.database)
+        self._versions = 0
+        prepare(self.world.objects, ["shop"])
+        sights = Sights(self.world.objects, self._store_log)
+        api = Api(self.world.objects)
+        settings = configured or rules()
+        self.programs = [
+            Program(api, self.clock, self.database, sights, settings, self._wrote, breaks or Breaks())
+            for _ in range(responders)
+        ]
+        policy = {"automated": {"selfHeal": self_heal}, "retry": {"limit": retries}}
+        self.world.deploy("shop", self._manifests(), policy=policy)
+
+    def _play(self, start: Start) -> Run:
+        del start
+        self.monitor.started(self.next_runs)
+        return self.next_runs.value
+
+    def _manifests(self) -> Sequence[Json]:
+        self._versions += 1
+        marks = {"hook-responder.io/idempotent": "true"}
+        return [hook_job("db-migrate", annotations=marks), config_map("config", version=str(self._versions))]
+
+    def _store_log(self, chunk: LogChunk) -> None:
+        append_log(self.database, chunk, self.clock.now())
+
+    def _wrote(self, program: Program, written: Wrote) -> None:
+        del program
+        self.monitor.write(written)
+
+    # Time, and the responders
+
+    def pass_time(self, seconds: float) -> None:
+        until = self.clock.now() + timedelta(seconds=seconds)
+        agenda = self.world.agenda
+        agenda.run_due()
+        while (due := agenda.next_due) is not None and due <= until:
+            self.clock.move_to(due)
+            agenda.run_due()
+        self.clock.move_to(until)
+
+    def look(self) -> None:
+        """Every responder hears everything and looks once."""
+        for program in self.programs:
+            program.catch_up()
+            program.step()
+
+    def live(self, seconds: float, every: float = 1.0) -> None:
+        for _ in range(int(seconds / every)):
+            self.pass_time(every)
+            self.look()
+
+    def check(self) -> None:
+        self.monitor.check()
+
+    def broken(self) -> set[str]:
+        self.check()
+        return {invariant for invariant, _ in self.monitor.broken}
+
+    # A person, and others
+
+    def fails(self, kind: Kind) -> None:
+        """A version whose hook does this is pushed, and Argo CD syncs it."""
+        self.next_runs = kind
+        self.world.push("shop", self._manifests())
+
+    def switch(self, data: Json | None) -> None:
+        """None: the ConfigMap is gone."""
+        namespace, name = SWITCH
+        if self.world.objects.find("ConfigMap", namespace, name) is not None:
+            self.world.objects.delete("ConfigMap", namespace, name)
+        if data is not None:
+            self.world.objects.create("ConfigMap", {"metadata": {"name": name, "namespace": namespace}, "data": data})
+
+    def order(self, program: Program, kind: ActionKind) -> bool:
+        """By the page of one responder; False when there is nothing to order for, or it would not take it."""
+        incident = program.open_incident(APP)
+        if incident is None:
+            return False
+        try:
+            now(program.desk.order(incident.id, kind, PERSON))
+        except (ConflictError, NotFoundError):
+            return False
+        return True
+
+    def resolve(self, program: Program) -> None:
+        incident = program.open_incident(APP)
+        if incident is not None:
+            try:
+                now(program.desk.resolve(incident.id, PERSON))
+            except (ConflictError, NotFoundError):
+                return
+
+    def edit(self, *, automated: bool, mode: str) -> None:
+        policy = {"automated": {"selfHeal": True} if automated else None}
+        annotations = {"hook-responder.io/mode": mode or None}
+        change = {"spec": {"syncPolicy": policy}, "metadata": {"annotations": annotations}}
+        self.world.objects.patch("Application", ARGOCD, "shop", change)
+
+    def restore(self) -> None:
+        """The store came back from a backup, and every responder starts on it."""
+        put_setting(self.database, "restored", "true")
+        for program in self.programs:
+            program.restart()
+
+    def release_restored(self) -> None:
+        for program in self.programs:
+            now(program.desk.release_restored(PERSON))
