@@ -177,7 +177,7 @@ class Promotion(Model):
 class Ceilings(Model):
     """Resyncs, Argo CD's own runs counted too, whatever the rules say (I3)."""
 
-    per_application_day: int = Field(default=6, ge=0)
+    per_application_day: int = Field(default=12, ge=0)
     per_responder_hour: int = Field(default=20, ge=0)
 
 

@@ -11,7 +11,7 @@ from responder.core.alert import Alert, AlertState, Severity
 from responder.core.incident import AlertMark, Incident
 from responder.core.rules import Matching
 from responder.core.situation import Situation
-from responder.core.wording import alert
+from responder.core.wording import alert, unknown_acts
 
 _ORDER = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
 
@@ -35,16 +35,14 @@ def plan_alerts(situation: Situation, incident: Incident, matching: Matching | N
     if not incident.state.open:
         told = {r: m.severity for r, m in marks.items() if m.state is not AlertState.RESOLVED}
         return _orders(situation, incident, told, marks, None)
-    if incident.parent is not None or _muted(situation, incident):
+    if incident.parent is not None:
         return Alerting((), incident.alerts)
+    if incident.muted_until is not None and situation.now < incident.muted_until:
+        return Alerting((), incident.alerts, incident.muted_until)
     wanted, wake_at = _wanted(situation, incident, matching)
     for receiver, mark in marks.items():  # once told, kept informed; the severity never falls by itself
         wanted[receiver] = max(mark.severity, wanted.get(receiver, mark.severity), key=_ORDER.index)
     return _orders(situation, incident, wanted, marks, wake_at)
-
-
-def _muted(situation: Situation, incident: Incident) -> bool:
-    return incident.muted_until is not None and situation.now < incident.muted_until
 
 
 def _wanted(
@@ -65,7 +63,9 @@ def _wanted(
                 continue
             for receiver in _receivers(situation, incident, action.receiver):
                 wanted[receiver] = max(action.severity, wanted.get(receiver, Severity.INFO), key=_ORDER.index)
-    if not asked:
+    if unknown_acts(incident):
+        wanted |= dict.fromkeys(_receivers(situation, incident, ""), Severity.CRITICAL)
+    elif not asked and not incident.alerts:
         floor = incident.opened_at + situation.policy.alert_floor
         if floor > situation.now:
             later.append(floor)
@@ -89,7 +89,7 @@ def _orders(
     orders: list[AlertOrder] = []
     for receiver, severity in wanted.items():
         message = alert(incident, severity, situation.policy, situation.now)
-        said = _fingerprint(message)
+        said = _fingerprint(message, unknown_acts(incident))
         before = marks.get(receiver)
         if before is not None and before.fingerprint == said:
             continue
@@ -98,7 +98,7 @@ def _orders(
     return Alerting(tuple(orders), tuple(marks.values()), wake_at)
 
 
-def _fingerprint(message: Alert) -> str:
+def _fingerprint(message: Alert, unknown: Sequence[str]) -> str:
     """Of what a person would want to be told again: not of counters or of the time."""
     parts: Sequence[str] = (
         message.state,
@@ -107,5 +107,6 @@ def _fingerprint(message: Alert) -> str:
         message.labels.get("retry", ""),
         message.labels.get("state_left", ""),
         message.owner,
+        *unknown,
     )
     return hashlib.blake2b("\x00".join(parts).encode(), digest_size=8).hexdigest()

@@ -24,7 +24,8 @@ from responder.core.actions import (
 )
 from responder.core.argocd import OperationPhase
 from responder.core.attempts import OperationView
-from responder.core.failure import Diagnosis, StateLeft
+from responder.core.blocking import new_block
+from responder.core.failure import Diagnosis
 from responder.core.gate import subject_of
 from responder.core.guards import GUARDS, Candidate, Guards, cooled_at, judge, stale_job
 from responder.core.incident import Incident
@@ -35,7 +36,6 @@ from responder.core.situation import Situation
 BY_HAND = "by hand"  # the rule's name of what a person orders
 _APPROVAL_LASTS = timedelta(hours=1)
 _TRIES = 5  # of one decision
-_LEFT_BEHIND = frozenset({StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED})
 
 
 def facts_of(situation: Situation, incident: Incident, diagnosis: Diagnosis, view: OperationView) -> Facts:
@@ -106,7 +106,7 @@ def decide(case: Case) -> Decided:
             decision, candidate = _judged(case, rule, action, held)
             held[decision.id] = decision
             if action.kind is ActionKind.BLOCK:
-                blocks += _block(situation, incident, diagnosis, rule, action, decision)
+                blocks += new_block(situation, incident, diagnosis, rule, action, decision)
             elif decision.verdict.result is VerdictResult.ALLOWED and decision.outcome is None:
                 acts += _act(candidate, decision, incident)
             elif decision.due_at is not None and decision.due_at > situation.now:
@@ -145,8 +145,10 @@ def _judged_before(incident: Incident, rule: Rule, kind: ActionKind, view: Opera
 
 
 def by_hand(rulebook: Rulebook) -> Rule:
-    """The rule that a person's order stands for: live, without a cooldown, within the same budget."""
-    return Rule(name=BY_HAND, conditions=(), actions=(), mode=Mode.LIVE, budget=rulebook.budget, cooldown=0.0)
+    """The rule that a person's order stands for: nothing without that person, within the same budget and cooldown."""
+    return Rule(
+        name=BY_HAND, conditions=(), actions=(), mode=Mode.APPROVE, budget=rulebook.budget, cooldown=rulebook.cooldown
+    )
 
 
 def _carried_out(decision: Decision | None, situation: Situation) -> bool:
@@ -286,68 +288,3 @@ def _act(candidate: Candidate, decision: Decision, incident: Incident) -> list[A
             ]
         case ActionKind.BLOCK | ActionKind.ALERT:
             return []
-
-
-def _block(
-    situation: Situation, incident: Incident, diagnosis: Diagnosis, rule: Rule, action: RuleAction, decision: Decision
-) -> list[Block]:
-    if rule.mode_of(ActionKind.BLOCK) is Mode.SHADOW or situation.app is None:
-        return []
-    if any(b.incident_id == incident.id and b.created_by == f"rule {rule.name}" for b in situation.blocks):
-        return []
-    subject = subject_of(situation.app, situation.policy)
-    ends_by_time = action.lasts is not None and diagnosis.state_left is StateLeft.NONE
-    return [
-        Block(
-            id=decision.id,
-            service=subject.service,
-            environment=subject.environment,
-            environments=action.environments or ("*",),
-            revisions=incident.revisions,
-            state_left=diagnosis.state_left,
-            reason=f"{incident.app} failed: {diagnosis.category.value}; left behind: {diagnosis.state_left.value}",
-            incident_id=incident.id,
-            app=incident.app,
-            app_uid=incident.app_uid,
-            hook=", ".join(str(f.hook) for f in incident.failing),
-            owner=incident.owner,
-            created_at=situation.now,
-            created_by=f"rule {rule.name}",
-            expires_at=situation.now + timedelta(seconds=action.lasts) if ends_by_time and action.lasts else None,
-        )
-    ]
-
-
-def settle_blocks(situation: Situation, incident: Incident) -> list[Block]:
-    """Blocks of this incident that change now: ended by the same hook's success, proven by it, worsened, or flagged."""
-    changed = []
-    for block in situation.blocks:
-        if block.incident_id != incident.id:
-            continue
-        after = _settled(block, incident, situation.now)
-        if after != block:
-            changed.append(after)
-    return changed
-
-
-def _settled(block: Block, incident: Incident, now: datetime) -> Block:
-    if incident.state.open:
-        return _worsened(block, incident)
-    if incident.state == "superseded":
-        return msgspec.structs.replace(block, flagged=True)
-    proven = incident.resolved_at or now
-    if not all(f.succeeded_at for f in incident.failing):
-        return block  # a person resolved the incident: the block is theirs to end as well
-    if block.state_left in _LEFT_BEHIND:
-        return msgspec.structs.replace(block, proven_at=block.proven_at or proven)
-    return msgspec.structs.replace(block, proven_at=proven, ended_at=proven, ended_by="the same hook ended well")
-
-
-def _worsened(block: Block, incident: Incident) -> Block:
-    """What was left behind can turn out worse; a block never becomes lighter by itself (I9)."""
-    diagnosis = incident.diagnosis
-    if diagnosis is None or diagnosis.state_left is block.state_left or block.state_left in _LEFT_BEHIND:
-        return block
-    if diagnosis.state_left is StateLeft.NONE:
-        return block
-    return msgspec.structs.replace(block, state_left=diagnosis.state_left, expires_at=None)

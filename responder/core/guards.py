@@ -3,6 +3,7 @@
 The invariants I1 to I12 of the design live here and in the actuator's compare-and-swap.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
@@ -108,7 +109,7 @@ def _permission(c: Candidate) -> Reason:
 
 def _mode(c: Candidate) -> Reason:
     ours = c.situation.policy.mode
-    if ours is not Mode.LIVE:
+    if ours is Mode.SHADOW:
         return Reason("mode", f"actions.mode is {ours.value}")
     if c.rule.mode_of(c.kind) is Mode.SHADOW and not c.person:
         return Reason("mode", f"rule {c.rule.name!r} is in shadow mode")
@@ -125,6 +126,8 @@ def _mode(c: Candidate) -> Reason:
 def _approval(c: Candidate) -> Reason:
     if c.person:
         return Reason("approval", f"ordered by {c.person}", passed=True)
+    if c.situation.policy.mode is Mode.APPROVE:
+        return Reason("approval", "actions.mode asks for a person's approval")
     needed = c.rule.mode_of(c.kind) is Mode.APPROVE
     return _word(
         "approval", not needed, "no approval is asked for", f"rule {c.rule.name!r} asks for a person's approval"
@@ -200,7 +203,9 @@ def _harmless(c: Candidate) -> Reason:
 
 
 def _complete(c: Candidate) -> Reason:
-    gaps = [gap for view in c.situation.views for gap in view.gaps]
+    begun = c.opened_at.replace(microsecond=0)  # what had ended by then belongs to no incident, or to one before
+    views = [v for v in c.situation.views if v.record.finished_at is None or v.record.finished_at >= begun]
+    gaps = [gap for view in views for gap in view.gaps]
     if gaps and not c.person:
         return Reason("evidence", f"evidence is missing: {gaps[0].source} ({gaps[0].reason.value})")
     return Reason("evidence", "the evidence is complete", passed=True)
@@ -242,6 +247,8 @@ def _auto_sync(c: Candidate) -> Reason:
 def _sources(c: Candidate) -> Reason:
     app = c.situation.app
     same = app is not None and app.sources == c.record.sources and bool(app.sources)
+    if not c.revisions:
+        return Reason("sources", "the revisions that failed are not known")
     return _word(
         "sources", same, "the sources are those that failed", "the sources have changed since, or are not known"
     )
@@ -254,6 +261,9 @@ def _window(c: Candidate) -> Reason:
 
 
 def _idempotent(c: Candidate) -> Reason:
+    for hook in (h for attempt in c.view.attempts for h in attempt.hooks):
+        if hook.run is None and hook.result.status != "SyncFailed":
+            return Reason("idempotent", f"hook {hook.result.name} was not seen: it is not known to be idempotent")
     for run in c.runs:
         if not (run.idempotent or never_started(run) or _only_migrates(run)):
             return Reason("idempotent", f"hook {run.name} is not known to be idempotent")
@@ -289,9 +299,9 @@ def _budget(c: Candidate) -> Reason:
 def _ceilings(c: Candidate) -> Reason:
     """I3: Argo CD's own runs count too."""
     policy, now = c.situation.policy, c.situation.now
-    today = [v for v in c.situation.views if now - v.record.started_at < _DAY and v.record.request.full]
-    runs = sum(1 + len(v.record.attempts_ended) for v in today)
-    if runs > policy.per_application_day:
+    today = [v for v in c.situation.views if now - v.record.started_at < _DAY and v.record.request.full and not v.held]
+    runs = sum(max(1, len(v.attempts)) for v in today)
+    if runs >= policy.per_application_day:
         return Reason(
             "ceiling", f"{runs} runs of this Application in 24 h, the ceiling is {policy.per_application_day}"
         )
@@ -306,13 +316,19 @@ def _cooldown(c: Candidate) -> Reason:
 
 
 def cooled_at(c: Candidate) -> datetime:
-    """After the rule's delay, and after a cooldown that doubles with each resync of ours."""
+    """After the rule's delay, and after a cooldown that doubles with each resync of ours within a day."""
     first = (c.record.finished_at or c.opened_at) + timedelta(seconds=c.delay)
-    done = _resyncs(c)
+    done = [a for a in _resyncs(c) if c.situation.now - a.begun_at < _DAY]
     if not done:
         return first
     wait = c.rule.cooldown * 2 ** min(len(done) - 1, _COOLDOWN_DOUBLINGS)
-    return max(first, done[-1].begun_at + timedelta(seconds=wait))
+    return max(first, done[-1].begun_at + timedelta(seconds=wait * (1 + _jitter(done[-1]))))
+
+
+def _jitter(last: ActionRecord) -> float:
+    """Up to a fifth, the same whenever it is asked: Applications that failed together do not come back together."""
+    digest = hashlib.blake2b(f"{last.app_uid}/{last.id}".encode(), digest_size=2).digest()
+    return int.from_bytes(digest) / 0xFFFF / 5
 
 
 def _resyncs(c: Candidate) -> list[ActionRecord]:
@@ -331,13 +347,17 @@ def _parent_leads(c: Candidate) -> Reason:
 
 
 def _not_blocked(c: Candidate) -> Reason:
+    """Also for a person: what an earlier failure left behind is theirs to resolve first."""
     left = [b for b in c.situation.blocks if b.state_left in (StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED)]
-    return _word(
-        "block",
-        not left or bool(c.person),
-        "nothing is left behind by an earlier failure",
-        f"an earlier failure left the database {left[0].state_left.value}" if left else "",
-    )
+    if left:
+        return Reason("block", f"an earlier failure left the database {left[0].state_left.value}")
+    return Reason("block", "nothing is left behind by an earlier failure", passed=True)
+
+
+def _all_ended(c: Candidate) -> Reason:
+    """A Job that is being deleted may run on for its grace: no second migration beside it."""
+    name = running_container(c.view)
+    return _word("still-running", not name, "no migration container runs", f"{name} still runs")
 
 
 # Guards of the other acts.
@@ -371,14 +391,30 @@ def _operation_runs(c: Candidate) -> Reason:
 
 def _no_running_container(c: Candidate) -> Reason:
     """I5: no running migration container is ended without a person."""
-    for run in c.runs:
-        for pod in run.pods:
-            for container in pod.containers:
-                if container.kind is not ContainerKind.SIDECAR and container.state is ContainerState.RUNNING:
-                    return Reason(
-                        "running-container", f"container {container.name} of {pod.name} runs", passed=bool(c.person)
-                    )
+    name = running_container(c.view)
+    if name:
+        return Reason("running-container", f"{name} runs", passed=bool(c.person))
     return Reason("running-container", "no migration container runs", passed=True)
+
+
+def running_container(view: OperationView) -> str:
+    """A container that runs and may be a migration, or a hook of which that is not known; empty when there is none."""
+    for hook in (h for attempt in view.attempts for h in attempt.hooks):
+        if hook.run is None and hook.result.hook_phase == "Running":
+            return f"hook {hook.result.name}, of which nothing was seen,"
+        if hook.run is not None and (found := _runs_in(hook.run)):
+            return found
+    return ""
+
+
+def _runs_in(run: HookRun) -> str:
+    standing = [pod for pod in run.pods if pod.gone_at is None]
+    for pod in standing:
+        for container in pod.containers:
+            if container.kind is not ContainerKind.SIDECAR and container.state is ContainerState.RUNNING:
+                return f"container {container.name} of {pod.name}"
+    unseen = run.active > len(standing) and run.gone_at is None and not (run.failed or run.completed)
+    return f"a Pod of {run.name} that was not seen" if unseen else ""
 
 
 def _stands(c: Candidate) -> Reason:
@@ -400,7 +436,7 @@ _ACTING: tuple[Guard, ...] = (_killswitch, _permission, _mode, _approval, _fresh
 GUARDS: Guards = {
     ActionKind.RESYNC: (
         *_ACTING, _owned_elsewhere, _ended, _harmless, _complete, _request_kind, _initiator, _auto_sync, _sources,
-        _window, _idempotent, _recent, _budget, _ceilings, _cooldown, _parent_leads, _not_blocked,
+        _window, _all_ended, _idempotent, _recent, _budget, _ceilings, _cooldown, _parent_leads, _not_blocked,
     ),
     ActionKind.STOP_RETRIES: (*_ACTING, _waits, _hopeless),
     ActionKind.TERMINATE: (*_ACTING, _operation_runs, _no_running_container),

@@ -12,9 +12,11 @@ import msgspec
 from responder.core.actions import Act, ActionKind, Mode
 from responder.core.alerting import AlertOrder, plan_alerts
 from responder.core.attempts import OperationView
-from responder.core.causes import diagnose_incident
+from responder.core.blocking import LEFT_BEHIND, settle_blocks
+from responder.core.causes import diagnose_incident, worst
 from responder.core.correlation import correlation_key
-from responder.core.deciding import Case, Decided, decide, settle_blocks, told_outcomes
+from responder.core.deciding import Case, Decided, decide, told_outcomes
+from responder.core.failure import Category, Confidence, Diagnosis, Retry, StateLeft
 from responder.core.guards import GUARDS, Guards
 from responder.core.incident import Incident, TimelineEntry
 from responder.core.life import Trouble, follow, history, merge_timeline, open_incident, settle, troubles
@@ -41,10 +43,13 @@ def plan(situation: Situation, guards: Guards = GUARDS) -> Plan:
     incident, opened = situation.incident, False
     if incident is None:
         if situation.app is None or not found:
-            return Plan(wake_at=look_again)
+            return Plan(
+                blocks=tuple(settle_blocks(situation, None)), wake_at=_sooner(look_again, *_expiries(situation))
+            )
         incident, opened = open_incident(situation, found[0]), True
-    incident = follow(incident, found, situation)
-    incident = _described(incident, situation, found)
+    if situation.app is not None and situation.app.uid == incident.app_uid:
+        incident = follow(incident, found, situation)
+        incident = _described(incident, situation, found)
     incident = settle(incident, found, situation)
     incident = _told(incident, history(situation, incident, found))
     decided = _decided(situation, incident, guards)
@@ -61,26 +66,59 @@ def plan(situation: Situation, guards: Guards = GUARDS) -> Plan:
         blocks=(*(decided.blocks if decided else ()), *settle_blocks(situation, incident)),
         alerts=alerting.orders,
         matching=decided.matching if decided else None,
-        wake_at=min(filter(None, (look_again, decided.wake_at if decided else None, alerting.wake_at)), default=None),
+        wake_at=_sooner(look_again, decided.wake_at if decided else None, alerting.wake_at, *_expiries(situation)),
     )
+
+
+def _sooner(*times: datetime | None) -> datetime | None:
+    return min(filter(None, times), default=None)
+
+
+def _expiries(situation: Situation) -> list[datetime]:
+    return [b.expires_at for b in situation.blocks if b.expires_at is not None and b.expires_at > situation.now]
 
 
 def _described(incident: Incident, situation: Situation, found: Sequence[Trouble]) -> Incident:
     """Cause, impact and what changed, as the newest evidence has it."""
     views = tuple(v for v in situation.views if v.record.started_at in incident.operations)
     stuck = {(t.operation, word) for t in found if t.stuck for word in (str(t.hook), t.stuck)}
-    diagnosis = diagnose_incident(views, situation.diagnoses, stuck) or incident.diagnosis
+    diagnosis = _feared(diagnose_incident(views, situation.diagnoses, stuck), incident, situation)
     runs = tuple(h.run for v in views for a in v.attempts for h in a.hooks if h.run is not None)
     cluster = runs[0].cluster if runs else incident.destination
+    key = correlation_key(diagnosis, cluster, incident.destination_namespace, runs) if diagnosis else ""
+    leads = situation.parent is not None and situation.parent.correlation == key
     return msgspec.structs.replace(
         incident,
         diagnosis=diagnosis,
         impact=impact(situation.app, incident.sync_phase) if incident.state.open else incident.impact,
         changed=changed(situation.app, views) if not incident.changed or incident.state.open else incident.changed,
         owner=owner_of(situation.app, situation.policy, incident.project, situation.project_owner),
-        correlation=correlation_key(diagnosis, cluster, incident.destination_namespace, runs) if diagnosis else "",
-        parent=situation.parent.id if situation.parent is not None else incident.parent,
+        correlation=key,
+        parent=situation.parent.id if situation.parent is not None and leads else None,
         evidence_version=_evidence_version(incident, views, situation),
+    )
+
+
+def _feared(found: Diagnosis | None, incident: Incident, situation: Situation) -> Diagnosis | None:
+    """Also what is not seen any more counts: operations that are forgotten, blocks of an Application of this name."""
+    held = incident.diagnosis
+    if found is None:
+        return held
+    loaded = {view.record.started_at for view in situation.views}
+    if held is not None and any(operation not in loaded for operation in incident.operations):
+        found = worst(held, (held, found))
+    return worst(found, (found, *(_left_by(b) for b in situation.blocks if b.flagged)))
+
+
+def _left_by(block: Block) -> Diagnosis:
+    unsafe = block.state_left in LEFT_BEHIND
+    return Diagnosis(
+        category=Category.UNKNOWN,
+        retry=Retry.UNSAFE if unsafe else Retry.SAFE if block.state_left is StateLeft.NONE else Retry.UNKNOWN,
+        retry_reason=f"an Application of this name was deleted and left the database {block.state_left.value}",
+        state_left=block.state_left,
+        state_reason=f"left by an Application of this name that was deleted (block {block.id})",
+        confidence=Confidence.CERTAIN,
     )
 
 
@@ -120,7 +158,8 @@ def _done(incident: Incident) -> list[TimelineEntry]:
 
 def _decided(situation: Situation, incident: Incident, guards: Guards) -> Decided | None:
     """Only an open incident with a diagnosis is decided upon, and only for its newest operation."""
-    newest = next((v for v in reversed(situation.views) if v.record.started_at in incident.operations), None)
+    belonging = [v for v in situation.views if v.record.started_at in incident.operations]
+    newest = next((v for v in reversed(belonging) if v.failed or not v.held), None)  # a gate that refused is no failure
     if not incident.state.open or incident.diagnosis is None or newest is None:
         return None
     return decide(Case(situation, incident, incident.diagnosis, newest, guards))

@@ -31,7 +31,7 @@ class Policy(msgspec.Struct, frozen=True):
 
     argocd: str = "argocd"
     mode: Mode = Mode.SHADOW
-    per_application_day: int = 6
+    per_application_day: int = 12
     per_responder_hour: int = 20
     expire_after: timedelta = timedelta(minutes=15)
     historic_after: timedelta = timedelta(minutes=30)

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from responder.core.actions import OutcomeResult
 from responder.core.alert import Alert, AlertState, Severity
 from responder.core.argocd import Application
 from responder.core.attempts import OperationView
@@ -72,6 +73,22 @@ def next_step(diagnosis: Diagnosis | None, app_name: str, job: str = "") -> str:
             return f"read the log, then decide: argocd app get {app_name} --show-operation"
 
 
+def unknown_acts(incident: Incident) -> tuple[str, ...]:
+    """Acts of ours of which nobody knows what came: they are not repeated, a person has to look."""
+    unknown = [d for d in incident.decisions if d.outcome is not None and d.outcome.result is OutcomeResult.UNKNOWN]
+    return tuple(dict.fromkeys(d.action.value for d in unknown))
+
+
+def _next(incident: Incident) -> str:
+    acts = ", ".join(unknown_acts(incident))
+    parts = [
+        f"What came of our {acts} is not known and it is not repeated: look at it first." if acts else "",
+        f"{incident.changed}." if incident.changed else "",
+        f"Next: {next_step(incident.diagnosis, incident.app.name)}",
+    ]
+    return " ".join(filter(None, parts))
+
+
 def owner_of(app: Application | None, policy: Policy, project: str, project_owner: str | None) -> str:
     routes = policy.routes
     said = app.annotation(routes.annotation) if app is not None else None
@@ -81,7 +98,6 @@ def owner_of(app: Application | None, policy: Policy, project: str, project_owne
 def alert(incident: Incident, severity: Severity, policy: Policy, now: datetime) -> Alert:
     """The alert of an incident as it stands; its key stays the same for the incident's whole life."""
     diagnosis = incident.diagnosis
-    name = incident.app.name
     title = _title(incident)
     because = diagnosis.because if diagnosis is not None else ()
     return Alert(
@@ -92,9 +108,7 @@ def alert(incident: Incident, severity: Severity, policy: Policy, now: datetime)
         title=title,
         what=_what(incident),
         left=_left(incident),
-        next=f"{incident.changed}. Next: {next_step(diagnosis, name)}"
-        if incident.changed
-        else next_step(diagnosis, name),
+        next=_next(incident),
         labels=_labels(incident),
         starts_at=incident.opened_at,
         updated_at=now,
