@@ -89,3 +89,6 @@ def _log_as_json() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=os.environ.get("RESPONDER_LOG_LEVEL", "INFO").upper(), handlers=[handler])
+    # It quotes bytes of a request that it cannot parse, and those may be anybody's secret; faults of ours are logged
+    # where requests are answered.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

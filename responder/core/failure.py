@@ -87,7 +87,7 @@ class Confidence(StrEnum):
     GUESS = "guess"
 
 
-class Because(msgspec.Struct, frozen=True, omit_defaults=True):
+class Because(msgspec.Struct, frozen=True):
     """One thing a diagnosis rests on, already redacted."""
 
     text: str
