@@ -1,0 +1,51 @@
+"""What a failed run left in the database, and whether the log proves it."""
+
+import pytest
+
+from responder.core.failure import StateLeft
+from responder.core.findings import LogLine, collect
+from responder.core.leftover import Left, assess
+from responder.core.logcause import find_cause
+from tests.bench.diagnose import shipped
+
+SHIPPED = shipped()
+LOCK = "ERROR:  canceling statement due to lock timeout"
+
+
+def left(text: str, tool: str | None, database: str | None, exit_code: int = 1) -> Left:
+    log = collect((LogLine(n, line) for n, line in enumerate(text.split("\n"), 1)), SHIPPED)
+    migration = next((f.migration for f in log.found[::-1] if f.migration), None)
+    return assess(log, find_cause(log, exit_code), SHIPPED.tools[tool] if tool else None, database, migration)
+
+
+@pytest.mark.parametrize(
+    ("text", "tool", "database", "state", "shown"),
+    [
+        ("connect: connection refused", "dbmate", None, StateLeft.NONE, True),
+        (f"Applying: 3_x.sql\n{LOCK}", "dbmate", "postgres", StateLeft.NONE, True),
+        (f"Applying: 3_x.sql\n{LOCK}", "dbmate", "mariadb", StateLeft.NONE, False),
+        (f"Applying: 3_x.sql\n{LOCK}", "dbmate", None, StateLeft.UNKNOWN, False),
+        (f"Applying: 3_x.sql\n{LOCK}", None, "postgres", StateLeft.UNKNOWN, False),
+        (f"Applied: 2_w.sql\nApplying: 3_x.sql\n{LOCK}", "dbmate", "postgres", StateLeft.PARTIAL, True),
+        (f"Applying: 3_x_index.sql\n{LOCK}", "dbmate", "postgres", StateLeft.NONE, False),
+        (
+            f"Applying: 3_x.sql\nCREATE INDEX CONCURRENTLY i ON x (y)\n{LOCK}",
+            "dbmate", "postgres", StateLeft.PARTIAL, False,
+        ),
+        (f"executing 003_x.sql up\n---- tern: disable-tx ----\n{LOCK}", "tern", "postgres", StateLeft.NONE, False),
+        ("error: Dirty database version 3. Fix", "golang-migrate", "postgres", StateLeft.DIRTY, True),
+        (f"error: migration failed: {LOCK}", "golang-migrate", "postgres", StateLeft.DIRTY, False),
+        (LOCK, "db-migrate", "mysql", StateLeft.NONE, False),
+        (LOCK, "dbmate", "postgres", StateLeft.NONE, True),
+        (LOCK, "alembic", "postgres", StateLeft.NONE, False),
+    ],
+)  # fmt: skip
+def test_state_and_proof(text: str, tool: str | None, database: str | None, state: StateLeft, *, shown: bool) -> None:
+    found = left(text, tool, database)
+    assert (found.state, found.shown) == (state, shown)
+
+
+def test_a_killed_runner_keeps_its_lock_where_the_lock_is_a_row() -> None:
+    begun = "Running Changeset: c.sql::3::dev"
+    assert left(begun, "liquibase", "postgres", 137).state is StateLeft.LOCKED
+    assert left("Applying: 3_x.sql", "dbmate", "postgres", 137).state is StateLeft.NONE

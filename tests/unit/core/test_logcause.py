@@ -1,0 +1,60 @@
+"""Which failure of a log is its cause."""
+
+import pytest
+
+from responder.core.failure import Category, Confidence
+from responder.core.findings import LogLine, collect
+from responder.core.logcause import Cause, find_cause
+from tests.bench.diagnose import shipped
+
+SHIPPED = shipped()
+
+
+def cause(text: str, exit_code: int | None = 1) -> Cause:
+    lines = (LogLine(n, line) for n, line in enumerate(text.split("\n"), 1))
+    return find_cause(collect(lines, SHIPPED), exit_code)
+
+
+REFUSED = "connect: connection refused"
+GONE = 'ERROR:  relation "x" does not exist'
+
+
+@pytest.mark.parametrize(
+    ("text", "exit_code", "category", "confidence"),
+    [
+        ("", 0, Category.NONE, Confidence.CERTAIN),
+        ("", None, Category.NONE, Confidence.CERTAIN),
+        ("", 1, Category.UNKNOWN, Confidence.GUESS),
+        (GONE, 1, Category.MISSING_OBJECT, Confidence.CERTAIN),
+        (GONE, 0, Category.MISSING_OBJECT, Confidence.CERTAIN),
+        (f"WARN {REFUSED}", 1, Category.CONNECTION_REFUSED, Confidence.GUESS),
+        (f"{REFUSED}\n{GONE}", 1, Category.MISSING_OBJECT, Confidence.CERTAIN),
+        (REFUSED, 0, Category.NONE, Confidence.CERTAIN),
+        ("working", 137, Category.KILLED, Confidence.CERTAIN),
+        (GONE, 137, Category.MISSING_OBJECT, Confidence.CERTAIN),
+        ("ModuleNotFoundError: No module named 'x'", 1, Category.IMPORT_ERROR, Confidence.LIKELY),
+    ],
+)
+def test_cause_and_confidence(text: str, exit_code: int | None, category: Category, confidence: Confidence) -> None:
+    found = cause(text, exit_code)
+    assert (found.category, found.confidence) == (category, confidence)
+
+
+def test_a_database_is_heard_before_a_runtime_whatever_comes_first() -> None:
+    assert cause(f"ValueError: x\n{GONE}").category is Category.MISSING_OBJECT
+
+
+def test_of_two_errors_of_the_database_the_first_is_the_cause_and_it_is_less_sure() -> None:
+    found = cause(f"{GONE}\nERROR:  permission denied for schema public")
+    assert (found.category, found.confidence) == (Category.MISSING_OBJECT, Confidence.LIKELY)
+
+
+def test_a_voice_that_says_it_will_last_outweighs_those_that_do_not_know() -> None:
+    assert cause("server closed the connection unexpectedly").passes
+    crashed = "WARNING:  terminating connection because of crash of another server process\n"
+    assert not cause(f"{crashed}server closed the connection unexpectedly").passes
+
+
+def test_a_signal_is_named() -> None:
+    assert [cause("", code).signal for code in (130, 137, 139, 143)] == ["SIGINT", "SIGKILL", "SIGSEGV", "SIGTERM"]
+    assert [cause("", code).passes for code in (137, 143)] == [False, True]
