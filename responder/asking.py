@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import math
 import re
 import sys
 import time
@@ -17,8 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from responder.exits import BAD_INPUT, COULD_NOT_ASK, GOOD, NO, NOT_YET
 from responder.terminal import plain
 
-_DEADLINE = 10.0  # seconds, of one question
-_ASK_EVERY = 5.0
+_ASK_EVERY = 5.0  # seconds; a short wait asks twenty times
 _LARGEST = 64 << 20  # bytes of an answer
 _PAGE = 200
 
@@ -40,13 +38,14 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 class Server:
-    def __init__(self, address: str, token_file: Path | None) -> None:
+    def __init__(self, address: str, token_file: Path | None, timeout: float) -> None:
         if urlsplit(address).scheme not in ("http", "https"):
             raise AskError(f"{address} is no http(s) address", refused=True, code=BAD_INPUT)
         self._address = address.rstrip("/")
         self._headers = {"Accept": "application/json", "User-Agent": "responder-cli"}
         if token_file is not None:
             self._headers["Authorization"] = f"Bearer {_token(token_file)}"
+        self._timeout = timeout
         self._opener = urllib.request.build_opener(_NoRedirects)
 
     def ask(self, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
@@ -63,7 +62,7 @@ class Server:
         headers = self._headers if data is None else {**self._headers, "Content-Type": "application/json"}
         request = urllib.request.Request(self._address + path, data=data, headers=headers, method=method)  # noqa: S310 - http(s), see above
         try:
-            with self._opener.open(request, timeout=_DEADLINE) as answer:
+            with self._opener.open(request, timeout=self._timeout) as answer:
                 read: bytes = answer.read(_LARGEST)
                 if answer.length:  # cut, or too much
                     raise http.client.IncompleteRead(b"", answer.length)
@@ -100,12 +99,16 @@ def _token(path: Path) -> str:
     return token
 
 
+def _server(arguments: Namespace) -> Server:
+    return Server(arguments.server, arguments.token_file, arguments.timeout)
+
+
 def asking(command: Callable[[Server, Namespace], int]) -> Callable[[Namespace], int]:
     """A command with the server that its arguments name; its exit code when there is no answer."""
 
     def run(arguments: Namespace) -> int:
         try:
-            return command(Server(arguments.server, arguments.token_file), arguments)
+            return command(_server(arguments), arguments)
         except AskError as error:
             sys.stderr.write(f"{plain(str(error))}\n")
             return error.code
@@ -207,10 +210,10 @@ def _incident(server: Server, arguments: Namespace) -> dict[str, Any]:
 
 def ask_gate(arguments: Namespace) -> int:
     """Fails closed: what cannot be asked is no success, unless ``--fail-open`` says so; a refusal never is."""
-    deadline = time.monotonic() + (arguments.wait if math.isfinite(arguments.wait) else 0.0)
+    deadline = time.monotonic() + arguments.wait
     while True:
         try:
-            code, line = _answer(Server(arguments.server, arguments.token_file), arguments)
+            code, line = _answer(_server(arguments), arguments)
             final = code in (GOOD, NO)
         except AskError as error:
             opens = arguments.fail_open and not error.refused
@@ -219,7 +222,7 @@ def ask_gate(arguments: Namespace) -> int:
         if final or time.monotonic() >= deadline:
             sys.stdout.write(line + "\n")
             return code
-        time.sleep(min(_ASK_EVERY, max(0.0, deadline - time.monotonic())))
+        time.sleep(max(0.0, min(_ASK_EVERY, arguments.wait / 20, deadline - time.monotonic())))
 
 
 def _answer(server: Server, arguments: Namespace) -> tuple[int, str]:

@@ -79,7 +79,16 @@ def _asks_a_server(parser: argparse.ArgumentParser) -> None:
         "--server", default=server, metavar="URL", help=f"the responder; by $RESPONDER_SERVER, now {server}"
     )
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token to ask with")
+    parser.add_argument("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="for one question (10)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, as the HTTP API gives it")
+
+
+def seconds(text: str) -> float:
+    """argparse names it in its message."""
+    value = float(text)
+    if not 0 <= value < 86400:
+        raise ValueError
+    return value
 
 
 # serve
@@ -212,7 +221,7 @@ def _gate(commands: "Commands") -> None:
         parser.add_argument(f"--{name}", default="")
     parser.add_argument("--for", choices=["sync"], default="", help="sync: asked by a hook of the sync itself")
     parser.add_argument(
-        "--wait", type=float, nargs="?", const=300.0, default=0.0, metavar="SECONDS",
+        "--wait", type=seconds, nargs="?", const=300.0, default=0.0, metavar="SECONDS",
         help="ask again until it is success or failure, for so long (300)",
     )  # fmt: skip
     parser.add_argument(

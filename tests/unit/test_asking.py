@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from responder import asking
 from responder.cli import main
 from responder.core.actions import Mode
 from responder.store.sqlite import SqliteStore
@@ -213,16 +212,12 @@ async def test_each_answer_has_its_exit_code(results: list[str], code: int) -> N
         (["pending", "401", "success"], 4),
     ],
 )
-async def test_waiting_asks_until_there_is_an_answer_or_a_refusal(
-    results: list[str], code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(asking, "_ASK_EVERY", 0.01)
-    assert await gate_of(results, "--wait", "60") == code
+async def test_waiting_asks_until_there_is_an_answer_or_a_refusal(results: list[str], code: int) -> None:
+    assert await gate_of(results, "--wait", "1") == code
 
 
 @pytest.mark.parametrize(("results", "code"), [(["pending"], 3), (["503"], 4)])
-async def test_waiting_has_an_end(results: list[str], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "_ASK_EVERY", 0.01)
+async def test_waiting_has_an_end(results: list[str], code: int) -> None:
     assert await gate_of(results, "--wait", "0.1") == code
 
 
@@ -242,11 +237,10 @@ async def test_nobody_there_is_no_success(capsys: pytest.CaptureFixture[str]) ->
     assert told[0] == told[1] == f"could not ask: {server} cannot be asked: [Errno 111] Connection refused"
 
 
-async def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(asking, "_DEADLINE", 0.1)
+async def test_a_silent_server_is_given_up(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        assert await run("gate", *SUBJECT, "--server", server) == 4
+        assert await run("gate", *SUBJECT, "--server", server, "--timeout", "0.1") == 4
     assert capsys.readouterr().out == f"could not ask: {server} cannot be asked: timed out\n"
 
 

@@ -43,7 +43,17 @@ def test_every_command_says_what_it_does_and_what_each_argument_is(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["dance"], ["diagnose"], ["serve"], ["demo", "--port", "x"], ["gate", "--for", "fun"]]
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["diagnose"],
+        ["serve"],
+        ["demo", "--port", "x"],
+        ["gate", "--for", "fun"],
+        ["gate", "--wait", "nan"],
+        ["gate", "--timeout", "-1"],
+    ],
 )
 def test_a_command_line_that_is_none_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -1,9 +1,8 @@
-"""The service as a process: how it ends, and what it says then."""
+"""What the process says when it cannot start, and how it logs. How it ends is in ``tests/service``."""
 
 import asyncio
 import json
 import logging
-import signal
 import socket
 import subprocess
 import sys
@@ -17,9 +16,8 @@ from responder.demo.apiserver import ApiServer
 from responder.demo.objects import Objects
 from responder.demo.settings import prepare
 from responder.service import JsonLines
-from responder.store.sqlite import SqliteStore
 from responder.wallclock import WallClock
-from tests.service.process import Service, write_config
+from tests.service.process import write_config
 
 RULES = "version: 1\nrules: []\n"
 
@@ -39,19 +37,6 @@ async def serve(config: Path) -> tuple[int, str]:
     return run.returncode, run.stderr
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_well_and_it_says_so_in_json_lines(
-    server: ApiServer, tmp_path: Path, by: signal.Signals
-) -> None:
-    async with Service(write_config(tmp_path, server.url, RULES)) as service:
-        await service.until_ready()
-        async with asyncio.timeout(20):
-            assert await service.end(by) == 0
-        said = [json.loads(line) for line in service.said.read_text().splitlines()]
-    assert [line["message"] for line in said if line["message"] in ("serving", "draining")] == ["serving", "draining"]
-    assert [line for line in said if line["level"] in ("warning", "error")] == []
-
-
 async def test_a_port_that_is_taken_is_said_in_one_line(server: ApiServer, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -59,13 +44,6 @@ async def test_a_port_that_is_taken_is_said_in_one_line(server: ApiServer, tmp_p
         code, told = await serve(config)
     assert (code, len(told.splitlines())) == (4, 1)
     assert "address already in use" in told
-
-
-async def test_a_store_in_use_is_said_in_one_line(server: ApiServer, tmp_path: Path) -> None:
-    async with await SqliteStore.open(tmp_path / "responder.db", clock=WallClock()):
-        code, told = await serve(write_config(tmp_path, server.url, RULES))
-    assert (code, len(told.splitlines())) == (4, 1)
-    assert "the store is in use by another responder" in told
 
 
 async def test_credentials_that_are_none_are_said_in_one_line(tmp_path: Path) -> None:
