@@ -53,9 +53,7 @@ class PodRun(msgspec.Struct, frozen=True):
     reason: str = ""  # Evicted, NodeLost, DeadlineExceeded...
     message: str = ""
     unscheduled: str = ""  # message of PodScheduled=False; empty when scheduled
-    disrupted: str = (
-        ""  # reason of DisruptionTarget=True: PreemptionByScheduler, EvictionByEvictionAPI...
-    )
+    disrupted: str = ""  # reason of DisruptionTarget=True: PreemptionByScheduler, EvictionByEvictionAPI...
     containers: tuple[ContainerRun, ...] = ()
     deleting_at: datetime | None = None  # deletionTimestamp was seen
     gone_at: datetime | None = None
