@@ -14,6 +14,7 @@ from tests.contract.store.examples import StandingClock
 from tests.unit.web.world import OPERATOR, World
 
 CHROMIUM = Path("/usr/bin/chromium")
+HAS_CHROMIUM = CHROMIUM.exists()
 FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -61,7 +62,7 @@ async def server(world: World) -> AsyncIterator[str]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """One for all tests, and so one loop for all of them."""
-    if not CHROMIUM.exists():
+    if not HAS_CHROMIUM:
         pytest.skip("there is no /usr/bin/chromium (Debian: apt-get install chromium)")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
