@@ -68,8 +68,8 @@ class Monitor:
         self.broken: list[tuple[str, str]] = []
         self.ran: list[Ran] = []
         self.wrote: list[Wrote] = []
-        self.jobs_made: list[datetime] = []
-        self.successes: list[datetime] = []  # of the hook's Job
+        self.runs: list[datetime] = []  # of the migration, Argo CD's own too
+        self.successes: list[tuple[str, datetime]] = []  # of a hook's Job, by its name
         self.full_syncs: list[datetime] = []
         self.resyncs: Counter[tuple[str, str]] = Counter()  # (uid, startedAt of the failed operation)
         self.by_revision: Counter[str] = Counter()
@@ -95,12 +95,13 @@ class Monitor:
 
     def _changed(self, change: Change) -> None:
         if change.kind == "Job" and change.type == "ADDED":
-            self.jobs_made.append(self._now())
+            if change.object["metadata"]["name"] == "db-migrate":
+                self.runs.append(self._now())
             self._made_in[change.object["metadata"]["uid"]] = self._world.state("shop").get("startedAt", "")
         if change.kind == "Job" and change.type == "MODIFIED" and change.old is not None:
             ended, before = (_conditions(item) for item in (change.object, change.old))
             if "Complete" in ended and "Complete" not in before:
-                self.successes.append(self._now())
+                self.successes.append((change.object["metadata"]["name"], self._now()))
         if change.kind == "Application" and change.type == "MODIFIED":
             state = change.object["status"].get("operationState") if "status" in change.object else None
             if state and state["phase"] == "Succeeded" and not state["operation"].get("sync", {}).get("resources"):
@@ -133,7 +134,7 @@ class Monitor:
         revision = written.body["operation"]["sync"]["revision"]
         self.by_revision[revision] += 1
         self.holds("I3", self.by_revision[revision] <= BUDGET, f"{self.by_revision[revision]} resyncs of {revision}")
-        today = [at for at in self.jobs_made if self._now() - at < timedelta(days=1)]
+        today = [at for at in self.runs if self._now() - at < timedelta(days=1)]
         self.holds("I3", len(today) <= PER_DAY, f"{len(today)} runs in a day, and another resync")
         if action is not None:
             self._harmless(action, before["startedAt"])
@@ -212,10 +213,13 @@ class Monitor:
             self.holds("I10", not there, f"{incident.id} is superseded and its Application is there")
         if incident.state is not IncidentState.RESOLVED or incident.resolved_by.startswith(PERSON):
             return
-        ends = self.successes if incident.failing else self.full_syncs
-        since = max((f.failed_at for f in incident.failing), default=incident.opened_at)
-        good = any(at >= since - _SECOND for at in ends)
-        self.holds("I10", good, f"{incident.id} is resolved ({incident.resolved_by}) and no hook ended well")
+        good = [
+            any(name == f.hook.name and at >= f.failed_at - _SECOND for name, at in self.successes)
+            for f in incident.failing
+        ] or [any(at >= incident.opened_at - _SECOND for at in self.full_syncs)]
+        self.holds(
+            "I10", all(good), f"{incident.id} is resolved ({incident.resolved_by}) and not every hook ended well"
+        )
 
     def _incidents(self) -> Sequence[Incident]:
         return reads.incidents(self._db, IncidentQuery(limit=50)).incidents

@@ -1,4 +1,4 @@
-"""I1 to I7, I9 and I10 hold whatever happens: faults, crashes, a second responder, a person, rules that want everything.
+"""I1 to I7, I9 and I10 hold whatever happens: faults, crashes, a second responder, people, rules that want everything.
 
 More examples: HYPOTHESIS_PROFILE=invariants-long (profiles are at the end).
 """
@@ -20,10 +20,33 @@ _kinds = st.sampled_from((*Kind, *_often))
 
 
 class Night(RuleBasedStateMachine):
-    @initialize(retries=st.integers(0, 2), self_heal=st.booleans())
-    def begin(self, retries: int, self_heal: bool) -> None:
-        self.theatre = Theatre(retries=retries, self_heal=self_heal)
+    @initialize(
+        retries=st.sampled_from([0, 0, 2]),
+        self_heal=st.booleans(),
+        sibling=st.sampled_from([None, None, Kind.WORKS, Kind.RUNS_ON]),
+        kind=_kinds,
+        again=_kinds,
+        lives=st.integers(0, 8),
+        looks=st.integers(0, 2),
+    )
+    def begin(
+        self,
+        retries: int,
+        self_heal: bool,
+        sibling: Kind | None,
+        kind: Kind,
+        again: Kind,
+        lives: int,
+        looks: int,
+    ) -> None:
+        """A version has just failed, or is about to; the next run may do something else."""
+        self.theatre = Theatre(retries=retries, self_heal=self_heal, sibling=sibling)
         self.theatre.live(8, every=4)
+        self.theatre.fails(kind)
+        self.theatre.pass_time(lives)
+        self.theatre.next_runs = again
+        for _ in range(looks):
+            self.theatre.look()
 
     # Time and the responders
 
@@ -48,10 +71,10 @@ class Night(RuleBasedStateMachine):
         self.theatre.fails(kind)
         self.theatre.pass_time(seconds)
 
-    @rule(kind=_kinds, lives=st.integers(6, 30), every=st.sampled_from([0.7, 2.0]))
-    def a_version_fails_before_their_eyes(self, kind: Kind, lives: int, every: float) -> None:
-        self.theatre.world.terminate("shop")  # what still runs: a person has had enough of it
-        self.theatre.pass_time(3)
+    @rule(kind=_kinds, lives=st.integers(6, 30), every=st.sampled_from([0.7, 2.0]), fresh=st.booleans())
+    def a_version_fails_before_their_eyes(self, kind: Kind, lives: int, every: float, fresh: bool) -> None:
+        if fresh:
+            self.theatre.morning()
         self.theatre.fails(kind)
         self.theatre.live(lives, every=every)
 
@@ -142,7 +165,7 @@ _LONG = os.environ.get("HYPOTHESIS_PROFILE") == "invariants-long"
 TestNight = Night.TestCase
 TestNight.settings = settings(
     max_examples=5_000 if _LONG else 200,
-    stateful_step_count=60 if _LONG else 25,
+    stateful_step_count=60 if _LONG else 12,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),

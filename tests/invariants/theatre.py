@@ -28,6 +28,7 @@ from tests.invariants.transport import Wrote
 
 NIGHT = datetime(2026, 11, 21, 3, 0, 0, 250_000, tzinfo=UTC)
 APP = AppKey(ARGOCD, "shop")
+SIBLING = "search-index"
 SIGNATURES = signatures()
 
 # As careless as rules can be: only the guards are between them and the cluster.
@@ -56,12 +57,15 @@ def rules(**policy: Any) -> Rules:
 
 
 class Theatre:
+    """``sibling``: what a second hook beside the migration always does; None: there is none."""
+
     def __init__(
         self,
         *,
         responders: int = 2,
         retries: int = 0,
         self_heal: bool = True,
+        sibling: Kind | None = None,
         breaks: Breaks | None = None,
         configured: Rules | None = None,
     ) -> None:
@@ -71,6 +75,7 @@ class Theatre:
         self.database = database(NIGHT)
         self.monitor = Monitor(self.world, self.database)
         self._versions = 0
+        self._sibling = sibling
         prepare(self.world.objects, ["shop"])
         sights = Sights(self.world.objects, self._store_log)
         api = Api(self.world.objects)
@@ -83,14 +88,17 @@ class Theatre:
         self.world.deploy("shop", self._manifests(), policy=policy)
 
     def _play(self, start: Start) -> Run:
-        del start
-        self.monitor.started(self.next_runs)
-        return self.next_runs.value
+        beside = self._sibling if start.job == SIBLING else None
+        kind = beside or self.next_runs
+        self.monitor.started(kind)
+        return kind.value
 
     def _manifests(self) -> Sequence[Json]:
         self._versions += 1
         marks = {"hook-responder.io/idempotent": "true"}
-        return [hook_job("db-migrate", annotations=marks), config_map("config", version=str(self._versions))]
+        beside = [hook_job(SIBLING, annotations=marks)] if self._sibling is not None else []
+        migration = hook_job("db-migrate", annotations=marks)
+        return [migration, *beside, config_map("config", version=str(self._versions))]
 
     def _store_log(self, chunk: LogChunk) -> None:
         append_log(self.database, chunk, self.clock.now())
@@ -134,6 +142,18 @@ class Theatre:
         """A version whose hook does this is pushed, and Argo CD syncs it."""
         self.next_runs = kind
         self.world.push("shop", self._manifests())
+
+    def morning(self) -> None:
+        """People have put everything right: what ran is ended, blocks too, and a version that works is out."""
+        self.world.terminate("shop")
+        self.live(3)
+        program = self.programs[0]
+        for block in program.desk.blocks():
+            now(program.desk.unblock(block.id, PERSON))
+        for other in self.programs[1:]:
+            other.restart()
+        self.fails(Kind.WORKS)
+        self.live(8, every=2)
 
     def switch(self, data: Json | None) -> None:
         """None: the ConfigMap is gone."""

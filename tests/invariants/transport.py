@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from responder.cluster.errors import Unavailable, refused
+from responder.cluster.errors import Forbidden, Unavailable, refused
 from responder.demo.api import Api
 from responder.demo.resources import Json
 from tests.invariants.inline import Gate
@@ -16,6 +16,7 @@ class Fault(StrEnum):
 
     LOST_BEFORE = "it never arrives"
     LOST_AFTER = "it is done, the answer is lost"
+    FORBIDDEN = "an admission webhook says no, this once"
     ANNOTATED = "the notifications controller writes its annotation just before"
 
 
@@ -54,6 +55,8 @@ class Transport:
         fault, self.fault = self.fault, None
         if fault is Fault.LOST_BEFORE:
             raise Unavailable(0, "Timeout", "no whole answer within the deadline")
+        if fault is Fault.FORBIDDEN:
+            raise Forbidden(403, "Forbidden", "admission webhook denied the request")
         if fault is Fault.ANNOTATED and "/applications/" in path:
             *_, namespace, _, name = path.split("/")
             self._api.objects.patch("Application", namespace, name, {"metadata": {"annotations": {"notified": path}}})
