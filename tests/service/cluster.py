@@ -16,6 +16,7 @@ from responder.demo.apiserver import ApiServer, reply_to
 from responder.demo.objects import Objects
 from responder.demo.recording import Happening, Order, namespaces_of, namespaces_of_pods, read_recording
 from responder.demo.settings import prepare
+from responder.ports import Clock
 from responder.wallclock import WallClock
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
@@ -60,15 +61,15 @@ class Writes:
 
 
 class RecordedCluster:
-    """``play`` lets happen what the recording has, its pauses shortened; ``gate`` closed holds everything."""
+    """``play`` lets happen what the recording has, its pauses shortened; its webhooks stay with who wants them."""
 
-    def __init__(self, folder: Path, *, allow: Callable[[Ask], bool] = lambda _: True) -> None:
+    def __init__(
+        self, folder: Path, *, allow: Callable[[Ask], bool] = lambda _: True, clock: Clock | None = None
+    ) -> None:
         self.happenings: Sequence[Happening] = read_recording(folder)
-        self.objects = Objects(WallClock())
+        self.objects = Objects(clock or WallClock())
         self.server = ApiServer(Api(self.objects, allow=allow))
         self.writes = Writes(self.server)
-        self.gate = asyncio.Event()
-        self.gate.set()
         self._pods = namespaces_of_pods(list(self.happenings))
         prepare(self.objects, namespaces_of(list(self.happenings)))
 
@@ -87,7 +88,6 @@ class RecordedCluster:
         for happening in self.happenings:
             await asyncio.sleep(min(pause, (happening.at - before).total_seconds()))
             before = happening.at
-            await self.gate.wait()
             self.happen(happening)
 
     def happen(self, it: Happening) -> None:
