@@ -13,8 +13,10 @@ _PASSING = frozenset(
         Category.LOCK_TIMEOUT, Category.DEADLOCK, Category.SERVER_SHUTDOWN,
     }
 )  # fmt: skip
+_CANNOT_WRITE = frozenset({Category.READ_ONLY, Category.PERMISSION_DENIED, Category.DISK_FULL})
 _PROGRESS = (Says.STARTED, Says.FINISHED, Says.STEP, Says.READY, Says.DONE)
 _ECHO = 10  # weights below are consequences: never a cause where there is another
+_GENERIC = 24  # words that any migration tool may use
 _STATEMENT = 28  # from here on a database speaks
 _TOOL = 36  # and from here on the migration tool
 _KILLED_BY = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
@@ -78,6 +80,8 @@ def _chosen(failures: list[Finding]) -> Cause:
     if not failures:
         return _unknown()
     named = [f for f in failures if f.category is not Category.UNKNOWN and f.signature.weight > _ECHO]
+    if any(f.signature.weight >= _STATEMENT for f in failures):  # no runtime tells more than the database does
+        named = [f for f in named if f.signature.weight >= _GENERIC]
     best = _older_image(_before_the_marker(_first_of(named or failures), named), named)
     category = best.category or Category.UNKNOWN
     because = tuple(f for f in failures if f.category is category)
@@ -95,10 +99,13 @@ def _chosen(failures: list[Finding]) -> Cause:
 
 
 def _before_the_marker(best: Finding, failures: list[Finding]) -> Finding:
-    """A loop in the container: the first try failed and left its marker, the others met the marker."""
-    if best.category is not Category.DIRTY_STATE:
-        return best
+    """A loop in the container: the first try failed and left its marker, the others met the marker. And a lock that
+    could not be written is not one that another runner holds."""
     earlier = [f for f in failures if f.order < best.order and f.signature.weight >= _STATEMENT and not f.connecting]
+    if best.category is Category.MIGRATION_LOCK_HELD:
+        earlier = [f for f in earlier if f.category in _CANNOT_WRITE]
+    elif best.category is not Category.DIRTY_STATE:
+        return best
     return _first_of(earlier) if earlier else best
 
 
