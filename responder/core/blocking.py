@@ -10,11 +10,10 @@ from responder.core.attempts import OperationView
 from responder.core.failure import Diagnosis, StateLeft
 from responder.core.gate import subject_of
 from responder.core.incident import Incident
-from responder.core.promotion import Block
+from responder.core.promotion import LEFT_BEHIND, Block
 from responder.core.rules import Rule, RuleAction
 from responder.core.situation import Situation
 
-LEFT_BEHIND = frozenset({StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED})
 _BETWEEN_HOOKS = ", "
 
 

@@ -8,12 +8,9 @@ import msgspec
 from responder.core.argocd import Application, Deployment, OperationPhase
 from responder.core.attempts import OperationView
 from responder.core.evidence import Freshness
-from responder.core.failure import StateLeft
 from responder.core.incident import Incident
-from responder.core.promotion import Block, GateAnswer, GateResult, Subject
+from responder.core.promotion import LEFT_BEHIND, Block, GateAnswer, GateResult, Subject
 from responder.core.situation import Policy
-
-_LEFT = frozenset({StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED, StateLeft.UNKNOWN})
 
 
 def subject_of(app: Application, policy: Policy) -> Subject:
@@ -43,16 +40,16 @@ def _holds(block: Block, environment: str, revision: str, now: datetime, order: 
     if block.ended_at is not None or (block.expires_at is not None and block.expires_at <= now):
         return False
     if block.environment == environment:
-        return block.state_left in _LEFT or not block.revisions or revision in block.revisions
-    if "*" not in block.environments and environment not in block.environments:
+        return block.state_left in LEFT_BEHIND or not block.revisions or revision in block.revisions
+    named = environment in block.environments
+    if not named and ("*" not in block.environments or _comes_before(environment, block.environment, order)):
         return False
-    if (
-        environment in order
-        and block.environment in order
-        and order.index(environment) < order.index(block.environment)
-    ):
-        return False  # what comes before it is not held by it
     return not block.revisions or revision in block.revisions
+
+
+def _comes_before(environment: str, failed_in: str, order: Sequence[str]) -> bool:
+    """What comes before it in promotion is not held by "every environment"."""
+    return environment in order and failed_in in order and order.index(environment) < order.index(failed_in)
 
 
 def answer(

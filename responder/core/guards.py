@@ -19,9 +19,10 @@ from responder.core.actions import (
 )
 from responder.core.argocd import OperationPhase, OperationRecord
 from responder.core.attempts import OperationView, never_started
-from responder.core.failure import Confidence, Diagnosis, Retry, StateLeft
+from responder.core.failure import Confidence, Diagnosis, Retry
 from responder.core.hooks import ContainerKind, ContainerState, HookRun
 from responder.core.idempotence import known_idempotent
+from responder.core.promotion import LEFT_BEHIND
 from responder.core.rules import Rule
 from responder.core.situation import Situation
 
@@ -348,7 +349,7 @@ def _parent_leads(c: Candidate) -> Reason:
 
 def _not_blocked(c: Candidate) -> Reason:
     """Also for a person: what an earlier failure left behind is theirs to resolve first."""
-    left = [b for b in c.situation.blocks if b.state_left in (StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED)]
+    left = [b for b in c.situation.blocks if b.state_left in LEFT_BEHIND]
     if left:
         return Reason("block", f"an earlier failure left the database {left[0].state_left.value}")
     return Reason("block", "nothing is left behind by an earlier failure", passed=True)

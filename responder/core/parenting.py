@@ -11,6 +11,7 @@ from responder.core.argocd import AppKey
 from responder.core.incident import Incident, IncidentState, TimelineEntry
 from responder.core.life import merge_timeline
 
+_NAMED = 20
 AT_LEAST = 2  # that many Applications make a common cause
 
 
@@ -20,7 +21,7 @@ def parent_of(children: Sequence[Incident], parent: Incident | None, now: dateti
     if parent is None:
         return _new(open_children, now) if len({c.app for c in open_children}) >= AT_LEAST else None
     ids = tuple(dict.fromkeys((*parent.children, *(c.id for c in open_children))))
-    parent = msgspec.structs.replace(parent, children=ids)
+    parent = msgspec.structs.replace(parent, children=ids, impact=_impact(open_children) or parent.impact)
     if open_children or not parent.state.open:
         return parent
     entry = TimelineEntry(now, "resolved: every child is closed", "responder")
@@ -50,12 +51,19 @@ def _new(children: Sequence[Incident], now: datetime) -> Incident:
         opened_for=text,
         sync_phase=first.sync_phase,
         diagnosis=first.diagnosis,
-        impact="see each Application",
+        impact=_impact(children),
         owner=first.owner,
         correlation=first.correlation,
         children=tuple(c.id for c in children),
         timeline=(TimelineEntry(now, text, "responder"),),
     )
+
+
+def _impact(children: Sequence[Incident]) -> str:
+    """Which Applications, and whose they are: nobody has to open forty pages to know whom to call."""
+    named = [f"{c.app.name} ({c.owner})" if c.owner else c.app.name for c in children]
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return f"failing: {', '.join(named[:_NAMED])}{more}" if named else ""
 
 
 def severity_of(parent: Incident) -> Severity:

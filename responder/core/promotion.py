@@ -8,6 +8,8 @@ import msgspec
 from responder.core.argocd import AppKey
 from responder.core.failure import StateLeft
 
+LEFT_BEHIND = frozenset({StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED})  # what a person has to look at
+
 
 class Subject(msgspec.Struct, frozen=True):
     """What is promoted: a service, in an environment, at a revision."""

@@ -1,0 +1,238 @@
+"""May this revision go on? Success is said only of what was seen, or stands in the history from before us."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from responder.core.argocd import Deployment, OperationPhase, OperationRecord
+from responder.core.evidence import Freshness
+from responder.core.failure import StateLeft
+from responder.core.gate import Candidate, answer, blocks_on, subject_of
+from responder.core.hooks import HookRun
+from responder.core.promotion import Block, GateAnswer, GateResult
+from responder.core.situation import Policy
+from tests.unit.core.deciding import block, incident
+from tests.unit.core.night import (
+    AUTOMATED,
+    BEFORE,
+    REVISION,
+    application,
+    at,
+    complete,
+    failed,
+    hook,
+    job,
+    operation,
+    told,
+    views,
+)
+
+RUNNING, TERMINATING, FAILED, ERROR, SUCCEEDED = OperationPhase
+SUCCESS, FAILURE, PENDING = GateResult
+FRESH = Freshness(synced=True, observed_at=at(100))
+WELL = operation(SUCCEEDED, told(1, hook(hook_phase="Succeeded"), 5), finished=6)
+RAN_WELL = job(1, complete(4))
+BADLY = operation(FAILED, told(1, hook(), 65), started=60, finished=66)
+RAN_BADLY = job(61, failed(64))
+replace = msgspec.structs.replace
+
+
+def asked(
+    *records: OperationRecord, runs: tuple[HookRun, ...] = (), revision: str = REVISION, **more: Any
+) -> GateAnswer:
+    app = application(**more)
+    return answer([Candidate(app, views(records, runs), None)], (), revision, FRESH, asked="orders in staging")
+
+
+def test_a_full_sync_whose_hooks_ended_well_is_success() -> None:
+    found = asked(WELL, runs=(RAN_WELL,))
+
+    assert (found.result, found.reason) == (SUCCESS, f"argocd/orders synced {REVISION} in full, hooks included")
+    assert found.observed_at == at(100)
+
+
+def test_a_failure_of_that_revision_is_failure_with_its_incident() -> None:
+    candidate = Candidate(application(), views((BADLY,), (RAN_BADLY,)), incident())
+    found = answer([candidate], (), REVISION, FRESH, asked="orders")
+
+    assert (found.result, found.reason) == (FAILURE, f"argocd/orders failed at {REVISION}: connection-refused")
+    assert (found.incident, found.owner) == ("incident-1", "team-orders")
+
+
+def test_the_newest_full_sync_of_a_revision_counts() -> None:
+    healed = operation(SUCCEEDED, started=90, finished=91, request=replace(AUTOMATED, selective=True))
+
+    assert asked(WELL, BADLY, runs=(RAN_WELL, RAN_BADLY)).result is FAILURE
+    assert asked(WELL, BADLY, healed, runs=(RAN_WELL, RAN_BADLY)).result is FAILURE
+    again = operation(SUCCEEDED, told(1, hook(hook_phase="Succeeded"), 125), started=120, finished=126)
+    assert asked(BADLY, again, runs=(RAN_BADLY, job(121, complete(124)))).result is SUCCESS
+
+
+def test_a_retry_that_recovered_is_success() -> None:
+    record = operation(
+        SUCCEEDED, told(1, hook(), 5), told(2, hook(hook_phase="Succeeded"), 20), finished=21, attempts_ended=(at(5),)
+    )
+
+    assert asked(record, runs=(job(1, failed(4)), job(16, complete(19)))).result is SUCCESS
+
+
+STALE = job(-60, complete(-50), delete_policies=("HookFailed",))
+PENDING_BECAUSE: dict[str, tuple[tuple[OperationRecord, ...], tuple[HookRun, ...]]] = {
+    "it was never synced": ((), ()),
+    "another revision was": ((replace(WELL, revisions=(BEFORE,), request=replace(AUTOMATED, revisions=())),), ()),
+    "it syncs now": ((operation(RUNNING, told(1, hook(hook_phase="Running"), 3)),), (job(1),)),
+    "it was synced in part": ((operation(SUCCEEDED, finished=6, request=replace(AUTOMATED, selective=True)),), ()),
+    "it was tried dry": ((operation(SUCCEEDED, finished=6, request=replace(AUTOMATED, dry_run=True)),), ()),
+    "an old Job answered for its hook": ((WELL,), (STALE,)),
+    "its hook was deleted": ((replace(WELL, results=(told(1, hook(hook_phase="Running"), 3),)),), ()),
+}
+
+
+@pytest.mark.parametrize("why", PENDING_BECAUSE)
+def test_nothing_else_is_success(why: str) -> None:
+    records, runs = PENDING_BECAUSE[why]
+
+    assert asked(*records, runs=runs).result is PENDING
+
+
+def test_what_the_gate_itself_held_is_no_failure_of_the_revision() -> None:
+    held = operation(FAILED, told(1, hook("gate"), 3), finished=4)
+
+    assert asked(held, runs=(job(1, failed(3), name="gate", gate=True),)).result is PENDING
+
+
+def test_a_sync_from_before_us_counts_and_says_so() -> None:
+    found = asked(history=(Deployment((REVISION,), at(-3600), at(-3605), 4),))
+
+    assert (found.result, found.reason) == (
+        SUCCESS,
+        f"argocd/orders deployed {REVISION} before we watched (unobserved)",
+    )
+
+
+def test_the_history_does_not_speak_for_what_was_seen() -> None:
+    found = asked(WELL, runs=(STALE,), history=(Deployment((REVISION,), at(6), at(0), 4),))
+
+    assert found.result is PENDING
+
+
+@pytest.mark.parametrize(
+    ("fresh", "why"),
+    [
+        (Freshness(synced=False, observed_at=None), "not synced yet"),
+        (Freshness(synced=True, observed_at=at(0), trouble="the watch is silent"), "the watch is silent"),
+    ],
+)
+def test_a_stale_picture_is_pending_whatever_it_shows(fresh: Freshness, why: str) -> None:
+    candidate = Candidate(application(), views((WELL,), (RAN_WELL,)), None)
+    found = answer([candidate], (), REVISION, fresh, asked="orders")
+
+    assert (found.result, found.reason) == (PENDING, f"our picture of the cluster is not current: {why}")
+
+
+def test_an_unknown_application_is_pending() -> None:
+    found = answer((), (), REVISION, FRESH, asked="orders in staging")
+
+    assert (found.result, found.reason) == (PENDING, "no Application is known for orders in staging")
+
+
+def test_of_several_applications_the_worst_answers() -> None:
+    well = Candidate(application(), views((WELL,), (RAN_WELL,)), None)
+    badly = Candidate(application(), views((BADLY,), (RAN_BADLY,)), None)
+    silent = Candidate(application(), (), None)
+
+    assert answer([well, silent], (), REVISION, FRESH, asked="").result is PENDING
+    assert answer([well, silent, badly], (), REVISION, FRESH, asked="").result is FAILURE
+    assert answer([well, well], (), REVISION, FRESH, asked="").result is SUCCESS
+
+
+def test_a_block_is_failure_even_when_nothing_is_current() -> None:
+    held = block(expires_at=at(900))
+    found = answer((), [held], REVISION, Freshness(synced=False, observed_at=None), asked="")
+
+    assert (found.result, found.reason, found.block, found.incident) == (FAILURE, "it failed", "block-1", "incident-1")
+    assert (found.owner, found.expires_at) == ("team-orders", at(900))
+
+
+# What a block holds.
+
+ORDER = ("dev", "staging", "production")
+LEFT = [StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED]
+
+
+def holds(held: Block, environment: str, revision: str = REVISION, service: str = "orders", now: float = 50) -> bool:
+    return bool(blocks_on([held], service, environment, revision, at(now), ORDER))
+
+
+@pytest.mark.parametrize("left", list(StateLeft))
+def test_it_holds_the_revision_where_it_failed_and_after_and_not_before(left: StateLeft) -> None:
+    assert [holds(block(left), environment) for environment in ORDER] == [False, True, True]
+
+
+@pytest.mark.parametrize("left", LEFT)
+def test_what_was_left_behind_holds_every_revision_there_and_the_same_one_after(left: StateLeft) -> None:
+    assert holds(block(left), "staging", BEFORE) is True
+    assert holds(block(left), "production", BEFORE) is False
+
+
+@pytest.mark.parametrize("left", [StateLeft.NONE, StateLeft.UNKNOWN])
+def test_where_nothing_is_known_to_be_left_another_revision_goes_on(left: StateLeft) -> None:
+    assert holds(block(left), "staging", BEFORE) is False
+
+
+def test_an_environment_that_was_named_is_held_whatever_the_order() -> None:
+    assert holds(block(environments=("dev",)), "dev") is True
+    assert holds(block(environments=("production",)), "dev") is False
+
+
+def test_it_holds_its_own_service_only() -> None:
+    assert holds(block(), "staging", service="payments") is False
+
+
+def test_without_revisions_it_holds_every_one() -> None:
+    assert holds(block(revisions=()), "production", BEFORE) is True
+
+
+def test_what_ended_or_expired_holds_nothing() -> None:
+    assert holds(block(ended_at=at(40)), "staging") is False
+    assert holds(block(expires_at=at(50)), "staging") is False
+    assert holds(block(expires_at=at(51)), "staging") is True
+
+
+# Subjects.
+
+
+def test_a_subject_is_told_by_labels_or_by_project_name_and_destination() -> None:
+    labels = (("app.kubernetes.io/part-of", "orders"), ("hook-responder.io/environment", "staging"))
+    named = subject_of(application(labels=labels, sync_revisions=(REVISION,)), Policy())
+    plain = subject_of(application(destination_name="east"), Policy())
+
+    assert (named.service, named.environment, named.revision) == ("orders", "staging", REVISION)
+    assert (plain.service, plain.environment) == ("shop/orders", "east/shop")
+
+
+HOOKS = st.builds(hook, hook_phase=st.sampled_from(["Running", "Failed", "Succeeded"]))
+RECORDS = st.lists(
+    st.builds(
+        operation,
+        st.sampled_from(list(OperationPhase)),
+        st.builds(told, st.just(1), HOOKS, st.just(3.0)),
+        started=st.sampled_from([0.0, 60.0]),
+        finished=st.sampled_from([None, 66.0]),
+        revisions=st.sampled_from([(), (REVISION,), (BEFORE,)]),
+    ),
+    max_size=3,
+)  # fmt: skip
+
+
+@given(RECORDS, st.lists(st.sampled_from([RAN_WELL, RAN_BADLY, STALE, job(1), job(61)]), max_size=3, unique=True))
+def test_success_is_never_said_without_a_sync_that_ended_well(
+    records: list[OperationRecord], runs: list[HookRun]
+) -> None:
+    found = asked(*records, runs=tuple(runs))
+
+    ended_well = [r for r in records if r.operation_phase is SUCCEEDED]
+    assert found.result is not SUCCESS or ended_well
