@@ -112,7 +112,7 @@ def _marked(run: _Run) -> Left | None:
         reason = f"{tool.name} keeps its lock in a table, and had no chance to give it back"
         return Left(StateLeft.LOCKED, reason)
     marks = "*" in tool.marks_failed or (family(run.database) or "") in tool.marks_failed
-    if marks and run.begun and run.scope is Scope.STATEMENT and not _rolled_back(run):
+    if marks and run.begun and not _ended_well(run) and run.scope is Scope.STATEMENT and not _rolled_back(run):
         return Left(StateLeft.DIRTY, f"{tool.name} marks a failed migration on this database and refuses the next run")
     return None
 
@@ -127,6 +127,12 @@ def _not_taken_back(run: _Run) -> Left | None:
             StateLeft.PARTIAL, "a statement outside any transaction was running; an invalid index may stay behind"
         )
     return None
+
+
+def _ended_well(run: _Run) -> bool:
+    """The last migration that was begun was also finished; something else failed after it."""
+    last = run.log.saying(Says.STARTED, Says.FINISHED)
+    return bool(last) and last[-1].signature.says is Says.FINISHED
 
 
 def _rolled_back(run: _Run) -> bool:

@@ -196,7 +196,7 @@ _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 _RELAXED = {
     "^": r"(?:^|[ \t\]|>:\"m])",  # a prefix may stand before it: a stamp, a container's name, a colour, JSON
     "$": r"(?:[ \t]*$|[\r\\\"\x1b])",
-    '"': r'\\?"',
+    '"': r'\\*"',
 }
 
 

@@ -17,6 +17,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     category: Category
     tool: str | None = None
     exit_code: int = 1
+    retry: Retry | None = None
 
 
 SHIPPED = shipped()
@@ -34,6 +35,7 @@ def test_the_cause_is_named_and_nothing_lasting_is_safe(case: Case) -> None:
     found = diagnose_text(case.log, SHIPPED, exit_code=case.exit_code)
     assert (found.category, found.tool if case.tool else None) == (case.category, case.tool)
     assert found.retry is not Retry.SAFE or case.category in PASSING
+    assert case.retry in (None, found.retry)
 
 
 def test_each_case_is_another() -> None:
