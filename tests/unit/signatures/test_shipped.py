@@ -70,6 +70,15 @@ def test_the_corpus_is_judged_as_well_as_it_was() -> None:
     assert found["likely is right (90 %)"][0] >= 0.9 * found["likely is right (90 %)"][1]
 
 
+def test_tools_of_which_the_corpus_has_none_are_judged_well() -> None:
+    found = {name: (count, of) for name, (count, of, _) in measures(judge(SHIPPED, CORPUS / "more")).items()}
+    right, failures = found["category right"]
+    assert (right, found["successes called none"][0] > 0) == (failures, True)
+    assert found["safe though something was left (0)"][0] == 0
+    assert found["safe though it fails again (1 %)"][0] == 0
+    assert found["safe found where it is"][0] >= 0.6 * found["safe found where it is"][1]
+
+
 def test_a_diagnosis_can_be_stored() -> None:
     diagnosis = judge(SHIPPED)[0].found
     assert msgspec.json.decode(msgspec.json.encode(diagnosis), type=type(diagnosis)) == diagnosis
