@@ -71,6 +71,11 @@ class Service:
         assert self._http is not None
         return self._http
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> None:
         """Until it listens."""
         before = self.said.stat().st_size
