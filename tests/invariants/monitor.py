@@ -94,6 +94,7 @@ class Monitor:
         return self._world.objects.clock.now()
 
     def _changed(self, change: Change) -> None:
+        self._check_stops()  # now, while it is plain who did it
         if change.kind == "Job" and change.type == "ADDED":
             if change.object["metadata"]["name"] == "db-migrate":
                 self.runs.append(self._now())
@@ -179,7 +180,6 @@ class Monitor:
     # What stands afterwards
 
     def check(self) -> None:
-        self._check_stops()
         self._check_blocks()
         for incident in self._incidents():
             self._check_end(incident)
