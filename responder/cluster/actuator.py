@@ -10,7 +10,7 @@ from typing import Any, Protocol, assert_never
 
 import msgspec
 
-from responder.cluster.errors import ApiError, Conflict, NotFound, Unavailable
+from responder.cluster.errors import UNREADABLE, ApiError, Conflict, NotFound, TooManyRequests, Unavailable
 from responder.cluster.reviews import Permissions
 from responder.core.actions import (
     Act,
@@ -27,7 +27,8 @@ from responder.core.actions import (
 )
 from responder.core.appwire import INFO_ACTION, NotAnApplicationError, decode_application
 from responder.core.argocd import AppKey, Application, OperationPhase, OperationRecord
-from responder.core.hooks import ContainerKind, ContainerState, HookRun
+from responder.core.guards import running_in
+from responder.core.hooks import HookRun
 from responder.ports import Clock
 
 USERNAME = "argocd-hook-responder"
@@ -50,6 +51,14 @@ class Writes(Protocol):
 
 class Changed(Exception):  # noqa: N818 - not an error: the world moved on since it was judged
     """What was judged is not what is there now."""
+
+
+class Unread(Changed):
+    """It cannot be read just now: nothing was written, and nothing is known."""
+
+
+class Held(Exception):  # noqa: N818 - nor is this one: a person holds the kill switch
+    """The kill switch is engaged, absent or unreadable."""
 
 
 class Actuator:
@@ -86,20 +95,23 @@ class Actuator:
             data = msgspec.json.decode(raw, type=_ConfigMap).data or {}
         except NotFound:
             return Switch.ABSENT
-        except (ApiError, msgspec.MsgspecError):
+        except (ApiError, *UNREADABLE):
             return Switch.UNREADABLE
         return Switch.RELEASED if data.get("engaged", "").strip().lower() == "false" else Switch.ENGAGED
 
     async def perform(self, act: Act) -> Outcome:
-        switch = await self.killswitch()
-        if switch is not Switch.RELEASED:
-            return self._outcome(OutcomeResult.REFUSED, f"the kill switch is {switch.value}")
         try:
             return await self._swap(act)
+        except Held as held:
+            return self._outcome(OutcomeResult.REFUSED, str(held))
         except Changed as moved:
             return self._outcome(OutcomeResult.CONFLICT, str(moved))
         except Unavailable as error:
+            if not error.sent:
+                return self._outcome(OutcomeResult.CONFLICT, f"the write never left: {error}")
             return self._outcome(OutcomeResult.BEGUN, f"no answer to the write: {error}")
+        except TooManyRequests as error:
+            return self._outcome(OutcomeResult.CONFLICT, str(error))
         except ApiError as error:
             return self._outcome(OutcomeResult.REFUSED, f"{error.status} {error.reason}: {error.message}")
 
@@ -140,7 +152,7 @@ class Actuator:
         _must(bool(act.revisions), "the revisions that failed are not known")
         _must(not app.deleting, "the Application is being deleted")
         _must(self._window_open(app) is True, "no sync window is known to be open")
-        await self._patch(app, {"operation": _operation(act)})
+        await self._patch(app, {"operation": _operation(act, multi_source=app.multi_source)})
         return self._outcome(OutcomeResult.BEGUN, "asked for")
 
     async def _stop_retries(self, act: StopRetries) -> Outcome:
@@ -167,12 +179,7 @@ class Actuator:
         runs = [r for r in self._runs(act.app) if r.created_at >= act.started_at and r.gone_at is None]
         if any(r.uid not in act.run_uids for r in runs):
             return True
-        return any(
-            c.kind is not ContainerKind.SIDECAR and c.state is ContainerState.RUNNING
-            for r in runs
-            for p in r.pods
-            for c in p.containers
-        )
+        return any(running_in(r) for r in runs)
 
     async def _delete_hook(self, act: DeleteHook) -> Outcome:
         cluster = self._clusters.get(act.cluster)
@@ -186,15 +193,22 @@ class Actuator:
             "preconditions": {"uid": act.uid},
         }
         try:
-            job = msgspec.json.decode(await cluster.get(path), type=_Job)
+            job = await self._job(cluster, path)
             _must(job.metadata.uid == act.uid, "another Job has this name now")
             _must(
                 any(c.type in ("Failed", "Complete") for c in job.status.conditions or ()), "the Job has not finished"
             )
+            await self._released()
             await cluster.delete(path, msgspec.json.encode(body))
         except NotFound:
             return self._outcome(OutcomeResult.SUCCEEDED, "it was gone already")
         return self._outcome(OutcomeResult.SUCCEEDED, "deleted")
+
+    async def _job(self, cluster: Writes, path: str) -> "_Job":
+        try:
+            return msgspec.json.decode(await cluster.get(path), type=_Job)
+        except (Unavailable, TooManyRequests, *UNREADABLE) as error:
+            raise Changed(f"the Job cannot be read: {error}") from error
 
     async def _annotate(self, act: Annotate) -> Outcome:
         app = await self._read(act.app, act.app_uid)
@@ -207,10 +221,10 @@ class Actuator:
         """Where an act that was begun or taken stands now: nudged once, withdrawn, or at its end."""
         try:
             app = await self._read(action.app, action.app_uid)
+        except (ApiError, Unread):
+            return action  # asked again at the next step
         except Changed as moved:
             return _ended(action, self._outcome(OutcomeResult.UNKNOWN, str(moved)))
-        except ApiError:
-            return action  # asked again at the next step
         match action.kind:
             case ActionKind.RESYNC:
                 return await self._follow_resync(action, app)
@@ -227,8 +241,8 @@ class Actuator:
                 return self._taken(action, record.started_at, record.operation_phase, record.message)
         if app.requested_action_id == action.id:
             return await self._waiting(action, app)
-        if self._clock.now() - action.begun_at < _TOUCH_AFTER:
-            return action  # the watch may be a moment behind
+        if self._clock.now() - max(action.begun_at, action.outcome.at or action.begun_at) < _TOUCH_AFTER:
+            return action  # the watch, or the write itself, may be a moment behind
         return _ended(action, self._outcome(OutcomeResult.UNKNOWN, "it is not to be found: not repeated, look at it"))
 
     def _taken(self, action: ActionRecord, started: datetime, phase: OperationPhase, message: str) -> ActionRecord:
@@ -243,7 +257,7 @@ class Actuator:
     async def _waiting(self, action: ActionRecord, app: Application) -> ActionRecord:
         """Argo CD sometimes overlooks an operation: one more patch wakes it; after a minute it is taken back."""
         age = self._clock.now() - action.begun_at
-        if age <= _TOUCH_AFTER or await self.killswitch() is not Switch.RELEASED:
+        if age <= _TOUCH_AFTER:
             return action
         try:
             if age > _WITHDRAW_AFTER:
@@ -252,7 +266,7 @@ class Actuator:
             if not action.touched:
                 await self._patch(app, {"operation": {"info": [_info(action), {"name": _INFO_TOUCHED, "value": "1"}]}})
                 return msgspec.structs.replace(action, touched=True)
-        except ApiError:
+        except (ApiError, Held):
             return action  # looked at again at the next step
         return action
 
@@ -275,15 +289,22 @@ class Actuator:
             app = decode_application(await self._argocd.get(_path(key)), lambda text: text)
         except NotFound as error:
             raise Changed("the Application is gone") from error
-        except NotAnApplicationError as error:
-            raise Changed(f"the Application cannot be read: {error}") from error
+        except (Unavailable, TooManyRequests, NotAnApplicationError) as error:
+            raise Unread(f"the Application cannot be read: {error}") from error
         _must(app.uid == uid, "another Application has this name now")
         return app
 
     async def _patch(self, app: Application, change: dict[str, Any]) -> None:
         metadata = {**change.get("metadata", {}), "uid": app.uid, "resourceVersion": app.resource_version}
         body = msgspec.json.encode({**change, "metadata": metadata})
+        await self._released()
         await self._argocd.merge_patch(_path(app.key), body)
+
+    async def _released(self) -> None:
+        """Asked right before each write, the reading and comparing done (I4)."""
+        switch = await self.killswitch()
+        if switch is not Switch.RELEASED:
+            raise Held(f"the kill switch is {switch.value}")
 
     def _outcome(self, result: OutcomeResult, detail: str) -> Outcome:
         return Outcome(result, detail, self._clock.now())
@@ -330,9 +351,9 @@ def _info(action: ActionRecord) -> dict[str, str]:
     return {"name": INFO_ACTION, "value": action.id}
 
 
-def _operation(act: Resync) -> dict[str, Any]:
+def _operation(act: Resync, *, multi_source: bool) -> dict[str, Any]:
     """The same revisions, the spec's options, hooks always, no retry of Argo CD's own."""
-    revisions = {"revision": act.revisions[0]} if len(act.revisions) == 1 else {"revisions": list(act.revisions)}
+    revisions = {"revisions": list(act.revisions)} if multi_source else {"revision": act.revisions[0]}
     return {
         "initiatedBy": {"username": USERNAME, "automated": True},
         "info": [_info(act.action), {"name": "Reason", "value": f"{act.action.by}, incident {act.action.incident_id}"}],

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from responder.cluster.errors import ApiError
+from responder.cluster.errors import UNREADABLE, ApiError
 from responder.core.actions import ActionKind
 from responder.ports import Clock
 
@@ -61,18 +61,21 @@ class Permissions:
         async with self._asking:
             now = self._clock.monotonic()
             if self._asked_at is None or now - self._asked_at > _KEEP_SECONDS:
+                answers = {right: await self._has(right) for right in _NEEDS}
                 self._allowed = frozenset(
-                    [kind.value for right, kinds in _NEEDS.items() if await self._has(right) for kind in kinds]
+                    kind.value for right, kinds in _NEEDS.items() if answers[right] for kind in kinds
                 )
-                self._asked_at = now
+                self._asked_at = None if None in answers.values() else now
             return self._allowed
 
-    async def _has(self, right: Right) -> bool:
+    async def _has(self, right: Right) -> bool | None:
+        """None: we were not told, and ask again at the next step."""
         # Hooks may run anywhere, Applications live in our configured namespaces.
         namespaces = self._namespaces if right.resource == "applications" else ("",)
-        return all([await self._ask(right, namespace) for namespace in namespaces])
+        answers = [await self._ask(right, namespace) for namespace in namespaces]
+        return None if None in answers else all(answers)
 
-    async def _ask(self, right: Right, namespace: str) -> bool:
+    async def _ask(self, right: Right, namespace: str) -> bool | None:
         attributes = {"group": right.group, "resource": right.resource, "verb": right.verb, "namespace": namespace}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
@@ -82,5 +85,5 @@ class Permissions:
         try:
             answer = await self._kubernetes.create(_PATH, msgspec.json.encode(body))
             return msgspec.json.decode(answer, type=_Review).status.allowed
-        except (ApiError, msgspec.MsgspecError):
-            return False
+        except (ApiError, *UNREADABLE):
+            return None

@@ -228,6 +228,7 @@ def _application(wire: _Application, redact: Callable[[str], str]) -> Applicatio
         sync_options=policy.sync_options or (),
         target_revisions=_target_revisions(spec),
         sources=fingerprint(spec.source, spec.sources),
+        multi_source=bool(spec.sources),
         requested=wire.operation is not None,
         requested_action_id=_action_id(wire.operation),
         operation=_operation_state(status.operation_state, spec, redact) if status.operation_state else None,

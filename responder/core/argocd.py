@@ -118,6 +118,7 @@ class Application(msgspec.Struct, frozen=True, gc=False):
     sync_options: tuple[str, ...] = ()
     target_revisions: tuple[str, ...] = ()
     sources: str = ""  # fingerprint of spec.source or spec.sources
+    multi_source: bool = False  # spec.sources, were it one: revisions are then asked for as a list
     requested: bool = False  # .operation is set
     requested_action_id: str = ""  # ours, of .operation.info
     operation: OperationState | None = None

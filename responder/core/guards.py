@@ -403,12 +403,13 @@ def running_container(view: OperationView) -> str:
     for hook in (h for attempt in view.attempts for h in attempt.hooks):
         if hook.run is None and hook.result.hook_phase == "Running":
             return f"hook {hook.result.name}, of which nothing was seen,"
-        if hook.run is not None and (found := _runs_in(hook.run)):
+        if hook.run is not None and (found := running_in(hook.run)):
             return found
     return ""
 
 
-def _runs_in(run: HookRun) -> str:
+def running_in(run: HookRun) -> str:
+    """The same of one run."""
     standing = [pod for pod in run.pods if pod.gone_at is None]
     for pod in standing:
         for container in pod.containers:
