@@ -141,6 +141,8 @@ def _retry(cause: Cause, left: Left, tool: Tool | None, run: Run) -> tuple[Retry
 def _futile(cause: Cause) -> tuple[Retry, str]:
     if cause.category in (Category.KILLED, Category.MIGRATION_LOCK_HELD):
         return Retry.UNKNOWN, "the log does not show whether what stopped it is over"
+    if cause.category is Category.CONNECTION_REFUSED:
+        return Retry.UNKNOWN, "it tried its own Pod: the host is not configured, or a proxy beside it was not up"
     if cause.category is Category.SERVER_SHUTDOWN:
         return Retry.UNKNOWN, "the migration itself may have brought the server down"
     return Retry.FUTILE, f"{cause.category.replace('-', ' ')} does not pass by itself"
