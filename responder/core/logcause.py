@@ -88,6 +88,8 @@ def _chosen(failures: list[Finding]) -> Cause:
     if category is Category.UNKNOWN:
         return Cause(category, Confidence.GUESS, best, because, connecting=best.connecting, refused=True)
     told = best.signature.passes
+    if category is Category.SERVER_SHUTDOWN and not best.connecting:  # or the migration itself brought it down
+        told = any(f.signature.passes for f in because)
     return Cause(
         category,
         _confidence(best, failures),

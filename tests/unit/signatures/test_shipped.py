@@ -60,7 +60,7 @@ def test_the_corpus_is_judged_as_well_as_it_was() -> None:
     assert found["safe though something was left (0)"][0] == 0
     assert found["safe though it fails again (1 %)"][0] == 0
     assert found["category right"][0] >= 219
-    assert found["safe found where it is"][0] >= 51
+    assert found["safe found where it is"][0] >= 49
     assert found["state left right"][0] >= 212
     assert found["migration right"][0] >= 112
     assert found["successes called none"] == (34, 34)
