@@ -1,6 +1,7 @@
 """What comes with the package as data: signatures and snippets. Read here, parsed by the core."""
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -13,10 +14,20 @@ def signatures(extra: Sequence[Path] = (), *, check_samples: bool = False) -> Si
 
     Raises ``SignatureError``, ``OSError`` for a file of the user's.
     """
-    shipped = sorted((f for f in files("responder.signatures").iterdir() if f.name.endswith(".yaml")), key=_name)
-    ours = {f.name: f.read_bytes() for f in shipped}
+    if not extra and not check_samples:
+        return _ours()
     theirs = {str(path): path.read_bytes() for path in extra}
-    return parse_signatures({**ours, **theirs}, check_samples=check_samples or bool(theirs))
+    return parse_signatures({**_files(), **theirs}, check_samples=True)
+
+
+@cache  # immutable, and compiled once
+def _ours() -> Signatures:
+    return parse_signatures(_files(), check_samples=False)
+
+
+def _files() -> dict[str, bytes]:
+    shipped = sorted((f for f in files("responder.signatures").iterdir() if f.name.endswith(".yaml")), key=_name)
+    return {f.name: f.read_bytes() for f in shipped}
 
 
 def _name(file: Traversable) -> str:

@@ -275,7 +275,7 @@ async def _failed(it: Place) -> list[str]:
 async def test_a_store_that_takes_no_writes_turns_webhooks_away_alerts_from_memory_and_acts_on_nothing(
     tmp_path: Path,
 ) -> None:
-    async with Pager() as pager, place(tmp_path, _DIRTY, factor=300.0, acts=True, pager=pager.url) as it:
+    async with Pager() as pager, place(tmp_path, _DIRTY, factor=100.0, acts=True, pager=pager.url) as it:
         await it.until(_ready)
         with _locked(tmp_path / "responder.db"):
             await it.cluster.play(pause=0.01)
