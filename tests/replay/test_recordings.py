@@ -21,3 +21,16 @@ async def test_a_recording_gives_its_incident(name: str) -> None:
     for incident in played.incidents:
         stamps = [when(entry["at"]) for entry in incident["timeline"]]
         assert stamps == sorted(stamps)
+
+
+async def test_what_is_denied_is_denied_with_every_reason_in_words() -> None:
+    [incident] = (await play("s05c-retry-recovers-third")).incidents
+
+    [decision] = incident["decisions"]
+    assert decision["verdict"]["reasons"] == [
+        "read-only: RBAC does not allow it (the actuator role is not bound)",
+        "an operation is requested or runs",
+        "a person started it (responder)",
+        "the Application has no auto-sync and is not opted in",
+        "hook db-migrate is not known to be idempotent",
+    ]
