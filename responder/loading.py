@@ -13,6 +13,7 @@ from responder.core.causes import diagnose_hook
 from responder.core.clusterfacts import stuck_reason
 from responder.core.evidence import LogChunk
 from responder.core.failure import Diagnosis
+from responder.core.guards import SPENT
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident, IncidentState
 from responder.core.promotion import Block
@@ -23,6 +24,8 @@ from responder.ports import Actuator, Clock, Cluster, IncidentQuery, Store
 
 _MODE = "hook-responder.io/mode"
 _LOGS = 256  # decoded logs kept in memory, by key and length
+_CLOSED_KEPT = 1000
+_HOUR = timedelta(hours=1)
 _LOOK_BACK = timedelta(days=1)
 _CLOSED = (IncidentState.RESOLVED, IncidentState.SUPERSEDED)
 
@@ -49,6 +52,8 @@ class Loader:
         self.blocks: dict[str, Block] = {}
         self.resyncs: list[datetime] = []
         self.acting: dict[str, AppKey] = {}  # acts that are under way, by their id
+        self.began_at = clock.now()
+        self._closed: OrderedDict[str, Incident] = OrderedDict()  # the newest of each Application uid, while we run
         self.installed_at = clock.now()
         self.restored = False
         self._logs: OrderedDict[tuple[str, int], LogChunk | None] = OrderedDict()
@@ -61,7 +66,7 @@ class Loader:
         if installed := settings.get("installed_at"):
             self.installed_at = datetime.fromisoformat(installed)
         self.restored = settings.get("restored") == "true"
-        cursor = ""
+        cursor, self.open = "", {}
         while True:
             query = IncidentQuery(states=(IncidentState.FIRING, IncidentState.ACKNOWLEDGED), limit=500, cursor=cursor)
             page = await self._store.incidents(query)
@@ -71,8 +76,13 @@ class Loader:
             if not cursor:
                 break
         self.blocks = {b.id: b for b in await self._store.blocks()}
-        since = self._clock.now() - timedelta(hours=1)
-        self.resyncs = [a.begun_at for a in await self._store.actions(since=since) if a.kind is ActionKind.RESYNC]
+        since = self._clock.now() - _HOUR
+        self.resyncs = [
+            a.begun_at
+            for a in await self._store.actions(since=since)
+            if a.kind is ActionKind.RESYNC and a.outcome.result not in SPENT
+        ]
+        self.acting = {}
         for action in await self._store.actions(open_only=True):
             self.note(action)
 
@@ -89,6 +99,16 @@ class Loader:
             self.open[key] = incident
         else:
             self.open.pop(key, None)
+            _remember(self._closed, key, incident, _CLOSED_KEPT)
+
+    def release(self, begun_at: datetime) -> None:
+        """A resync that was counted and not done."""
+        if begun_at in self.resyncs:
+            self.resyncs.remove(begun_at)
+
+    def resyncs_in_an_hour(self, now: datetime) -> int:
+        self.resyncs = [at for at in self.resyncs if now - at < _HOUR]
+        return len(self.resyncs)
 
     def incident_of(self, key: AppKey) -> Incident | None:
         return next((i for i in self.open.values() if i.app == key and not i.children), None)
@@ -102,18 +122,53 @@ class Loader:
         """Nothing wrong, nothing running, nothing under way: there is no need to ask the store."""
         if self.incident_of(key) is not None or self._cluster.hook_runs(key) or key in self.acting.values():
             return False
+        if any(block.app == key for block in self.blocks.values()):
+            return False
         app = self._cluster.application(key)
         state = app.operation if app is not None else None
         return state is None or state.operation_phase == "Succeeded"
 
     async def situation(self, key: AppKey, rules: Rules) -> Situation:
-        app = self._cluster.application(key)
-        incident = self.incident_of(key)
-        uid = app.uid if app is not None else incident.app_uid if incident is not None else ""
+        app, incident, uid = self._known(key)
         views = await self.views(key, uid, app, rules)
         diagnoses = await self.diagnoses(views, app, rules.signatures)
-        _, parent = self.sharing(incident.correlation) if incident is not None else ((), None)
         acting = incident is not None or bool(diagnoses) or any(view.failed for view in views)
+        return msgspec.structs.replace(
+            self._seen(key, rules, views, diagnoses),
+            previous=await self._previous(uid),
+            switch=await self._actuator.killswitch() if acting else Switch.UNREADABLE,
+            permitted=await self._actuator.permissions() if acting else frozenset(),
+            actions=tuple(await self._store.actions(app_uid=uid)) if uid else (),
+        )
+
+    async def from_memory(self, key: AppKey, rules: Rules) -> Situation:
+        """Without the store: what the watches hold, and what we remember. Enough to tell people, too little to act.
+
+        What had ended before we began may have been settled long ago, and nobody can be asked.
+        """
+        app, incident, uid = self._known(key)
+        records = tuple(r for r in self._cluster.operations(key) if r.app_uid == uid)
+        views = join(records, tuple(self._cluster.hook_runs(key)), self._admission(key, app, rules))
+        previous = self._closed.get(uid)
+        if incident is None and previous is None:
+            views = tuple(v for v in views if (v.record.finished_at or self.began_at) >= self.began_at)
+        diagnoses = await self.diagnoses(views, app, rules.signatures, stored=False)
+        return msgspec.structs.replace(self._seen(key, rules, views, diagnoses), previous=previous)
+
+    def _known(self, key: AppKey) -> tuple[Application | None, Incident | None, str]:
+        app, incident = self._cluster.application(key), self.incident_of(key)
+        return app, incident, app.uid if app is not None else incident.app_uid if incident is not None else ""
+
+    def _seen(
+        self,
+        key: AppKey,
+        rules: Rules,
+        views: tuple[OperationView, ...],
+        diagnoses: Mapping[tuple[str, int, str], Diagnosis],
+    ) -> Situation:
+        """What needs nobody to be asked."""
+        app, incident, _ = self._known(key)
+        _, parent = self.sharing(incident.correlation) if incident is not None else ((), None)
         now = self._clock.now()
         return Situation(
             now=now,
@@ -122,17 +177,14 @@ class Loader:
             views=views,
             diagnoses=diagnoses,
             incident=incident,
-            previous=await self._previous(uid),
+            previous=None,
             rulebook=rules.rulebook,
             policy=rules.policy,
             freshness=self._cluster.freshness(),
-            switch=await self._actuator.killswitch() if acting else Switch.UNREADABLE,
-            permitted=await self._actuator.permissions() if acting else frozenset(),
             window_open=self._cluster.sync_window_open(app, automated=True, now=now) if app is not None else None,
             project_mode=self._cluster.project_annotation(app.project, _MODE) if app is not None else None,
             project_owner=self._project_owner(app, rules.policy),
-            actions=tuple(await self._store.actions(app_uid=uid)) if uid else (),
-            responder_hour=sum(1 for at in self.resyncs if now - at < timedelta(hours=1)),
+            responder_hour=self.resyncs_in_an_hour(now),
             blocks=tuple(b for b in self.blocks.values() if b.app == key),
             parent=parent,
             restored=self.restored,
@@ -168,22 +220,28 @@ class Loader:
         )
 
     async def diagnoses(
-        self, views: Sequence[OperationView], app: Application | None, signatures: Signatures
+        self, views: Sequence[OperationView], app: Application | None, signatures: Signatures, *, stored: bool = True
     ) -> Mapping[tuple[str, int, str], Diagnosis]:
-        """Of each hook that failed or is stuck; computed once for each state of its evidence."""
+        """Of each hook that failed or is stuck; once for each state of its evidence. ``stored`` False: without logs."""
         found: dict[tuple[str, int, str], Diagnosis] = {}
         for view in views:
             for attempt in view.attempts:
                 for hook in attempt.hooks:
                     if hook.failed or (hook.run is not None and stuck_reason(hook.run)):
                         key = (view.record.id, attempt.number, str(hook.identity))
-                        found[key] = await self._diagnosis(hook, view.record, app, signatures)
+                        found[key] = await self._diagnosis(hook, view.record, app, signatures, stored=stored)
         return found
 
     async def _diagnosis(
-        self, hook: AttemptHook, record: OperationRecord, app: Application | None, signatures: Signatures
+        self,
+        hook: AttemptHook,
+        record: OperationRecord,
+        app: Application | None,
+        signatures: Signatures,
+        *,
+        stored: bool,
     ) -> Diagnosis:
-        logs = await self._read_logs(hook.run) if hook.run is not None and not hook.stale else {}
+        logs = await self._read_logs(hook.run) if stored and hook.run is not None and not hook.stale else {}
         seen = (
             record.id,
             record.message,

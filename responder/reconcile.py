@@ -21,6 +21,7 @@ from responder.core.actions import Act, ActionKind, ActionRecord, Outcome, Outco
 from responder.core.alert import Alert, AlertState, Delivery
 from responder.core.alerting import AlertOrder, plan_alerts
 from responder.core.argocd import AppKey
+from responder.core.guards import SPENT
 from responder.core.incident import Incident
 from responder.core.parenting import parent_of
 from responder.core.plan import Plan, plan
@@ -96,6 +97,7 @@ class Reconciler:
         self._rearmed = asyncio.Event()
         self._webhooks: dict[AppKey, datetime] = {}
         self._durable: set[AppKey] = set()
+        self._everybody: set[AppKey] = set()  # that a wake-up of all Applications still waits for
         self._freed = asyncio.Condition()
         self._relating = asyncio.Lock()
         self._outdated = False  # the store said that what we hold in memory is not what it holds
@@ -109,6 +111,8 @@ class Reconciler:
         if key is None:
             for app in self._cluster.applications():
                 self.wake(app.key, trigger)
+                if trigger in _DURABLE:
+                    self._everybody.add(app.key)
             return
         if trigger is Trigger.WEBHOOK:
             self._webhooks[key] = self._clock.now()
@@ -239,22 +243,47 @@ class Reconciler:
         if self._outdated:
             await self.loader.start()
             self._outdated = False
-        recorded = await self._recorded(key)
         if self.loader.quiet(key):
-            await self._store_all([DropWakeup(w) for w in recorded])
-            self._durable.discard(key)
+            await self._store_all([DropWakeup(w) for w in await self._recorded(key)])
+            self._answered(key)
             return
-        situation = await self.loader.situation(key, self._rules())
-        situation = await self._followed(situation)
-        planned = self.plan(situation)
+        try:
+            recorded = await self._recorded(key)
+            situation = await self.loader.situation(key, self._rules())
+            situation = await self._followed(situation)
+        except StoreConflictError:
+            raise
+        except StoreError:
+            self._alert_from_memory(self.plan(await self.loader.from_memory(key, self._rules())))
+            raise
+        planned = self._planned(situation)
         try:
             await self._record(situation, planned, recorded)
         except StoreError:
             self._alert_from_memory(planned)
+            for act in planned.acts:
+                self.loader.release(act.action.begun_at)
             raise
-        self._durable.discard(key)
+        self._answered(key)
         for act in planned.acts:
             await self._carry_out(act)
+        await self._relate(situation, planned)
+        self._look_again(key, situation, planned)
+
+    def _answered(self, key: AppKey) -> None:
+        self._durable.discard(key)
+        self._everybody.discard(key)
+
+    def _planned(self, situation: Situation) -> Plan:
+        """Counts and reserves in one go: steps of other Applications run between our awaits (I3)."""
+        hour = self.loader.resyncs_in_an_hour(situation.now)
+        planned = self.plan(msgspec.structs.replace(situation, responder_hour=hour))
+        self.loader.resyncs += [a.action.begun_at for a in planned.acts if a.action.kind is ActionKind.RESYNC]
+        return planned
+
+    def _look_again(self, key: AppKey, situation: Situation, planned: Plan) -> None:
+        if planned.closed:
+            self.wake(key, Trigger.TIMER)  # its name may be another Application's by now
         if planned.acts or self.loader.under_way(situation.actions):
             self.wake_at(key, self._clock.now() + _FOLLOW_EVERY)
         if planned.wake_at is not None:
@@ -273,7 +302,8 @@ class Reconciler:
         """The durable wake-ups that this step answers: dropped when its outcome is recorded."""
         if key not in self._durable:
             return []
-        return [w for w in await self._store.wakeups() if w.app in (key, None)]
+        others = self._everybody - {key}
+        return [w for w in await self._store.wakeups() if w.app == key or (w.app is None and not others)]
 
     async def _followed(self, situation: Situation) -> Situation:
         """Acts that were begun are followed to their end, also those of a process that died."""
@@ -303,8 +333,8 @@ class Reconciler:
             self._keep_block(block)
         if planned.alerts:
             self._outbox.wake()
-        if incident is not None and incident.correlation:
-            await self._relate(incident)
+        for order in planned.alerts:
+            self._told_from_memory.pop((order.receiver, order.alert.key), None)
 
     def _keep_block(self, block: Block) -> None:
         if block.ended_at is None:
@@ -400,9 +430,9 @@ class Reconciler:
         await self._note_outcome(msgspec.structs.replace(act.action, outcome=outcome))
 
     async def _note_outcome(self, action: ActionRecord) -> None:
-        if action.kind is ActionKind.RESYNC and action.outcome.result is OutcomeResult.BEGUN:
-            self.loader.resyncs.append(action.begun_at)
         outcome: Outcome = action.outcome
+        if action.kind is ActionKind.RESYNC and outcome.result in SPENT:
+            self.loader.release(action.begun_at)
         self._metrics.actions_total(action.kind.value, outcome.result.value).inc()
         what = f"{action.kind} {outcome.result}"
         entry = AuditEntry(self._clock.now(), action.by, what, outcome.detail, action.incident_id, str(action.app))
@@ -426,12 +456,17 @@ class Reconciler:
 
     # Many incidents, one cause.
 
-    async def _relate(self, incident: Incident) -> None:
-        async with self._relating:  # two children at once must not make two parents
-            await self._with_parent(incident)
+    async def _relate(self, situation: Situation, planned: Plan) -> None:
+        """The parent of what it shares now, and of what it shared before."""
+        after, before = planned.incident, situation.incident
+        if after is None:
+            return
+        for key in dict.fromkeys((after.correlation, before.correlation if before is not None else "")):
+            async with self._relating:  # two children at once must not make two parents
+                await self._with_parent(after, key)
 
-    async def _with_parent(self, incident: Incident) -> None:
-        children, parent = self.loader.sharing(incident.correlation)
+    async def _with_parent(self, incident: Incident, correlation: str) -> None:
+        children, parent = self.loader.sharing(correlation)
         after = parent_of(children, parent, self._clock.now())
         if after is None:
             return

@@ -32,7 +32,7 @@ Guards = Mapping[ActionKind, tuple[Guard, ...]]
 _MODE_ANNOTATION = "hook-responder.io/mode"
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 _COOLDOWN_DOUBLINGS = 8
-_SPENT = frozenset({OutcomeResult.CONFLICT, OutcomeResult.REFUSED, OutcomeResult.EXPIRED})  # wrote nothing
+SPENT = frozenset({OutcomeResult.CONFLICT, OutcomeResult.REFUSED, OutcomeResult.EXPIRED})  # wrote nothing
 
 
 class Candidate:
@@ -171,7 +171,7 @@ def _owned_elsewhere(c: Candidate) -> Reason:
 def _not_twice(c: Candidate) -> Reason:
     """I1: never two operations of ours for one failed operation; one act at a time."""
     for action in c.situation.actions:
-        if action.operation == c.record.started_at and action.kind is c.kind and action.outcome.result not in _SPENT:
+        if action.operation == c.record.started_at and action.kind is c.kind and action.outcome.result not in SPENT:
             return Reason("once", f"{c.kind.value} was already done for this operation ({action.outcome.result.value})")
         if action.outcome.result in (OutcomeResult.BEGUN, OutcomeResult.TAKEN):
             return Reason("once", f"our {action.kind.value} is still under way")
@@ -333,7 +333,7 @@ def _jitter(last: ActionRecord) -> float:
 
 
 def _resyncs(c: Candidate) -> list[ActionRecord]:
-    return [a for a in c.situation.actions if a.kind is ActionKind.RESYNC and a.outcome.result not in _SPENT]
+    return [a for a in c.situation.actions if a.kind is ActionKind.RESYNC and a.outcome.result not in SPENT]
 
 
 def _parent_leads(c: Candidate) -> Reason:
