@@ -1,0 +1,693 @@
+"""The loop on the real store, the real actuator on the in-memory API server, and a cluster that is written down."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from prometheus_client import CollectorRegistry
+
+from responder.cluster.actuator import Actuator
+from responder.cluster.reviews import Permissions
+from responder.core.actions import ActionRecord, Mode, OutcomeResult
+from responder.core.alert import Alert
+from responder.core.appwire import decode_application
+from responder.core.argocd import AppKey, OperationPhase, OperationRecord
+from responder.core.evidence import Freshness, LogChunk, LogSummary
+from responder.core.hooks import HookRun
+from responder.core.incident import Incident, IncidentState
+from responder.core.rulesfile import parse_rules
+from responder.core.situation import Policy, Routes
+from responder.demo.api import Api
+from responder.demo.objects import Objects
+from responder.loading import Rules
+from responder.metrics import Metrics
+from responder.ports import (
+    AddWakeup,
+    AppendLog,
+    IncidentQuery,
+    Store,
+    StoreError,
+    Trigger,
+    Wakeup,
+    Write,
+)
+from responder.reconcile import Reconciler
+from responder.shipped import signatures
+from responder.store.sqlite import SqliteStore
+from tests.contract.store.examples import StandingClock
+from tests.unit.cluster.test_actuator import SOURCE, Wire
+from tests.unit.core.night import (
+    KEY,
+    REVISION,
+    at,
+    complete,
+    container,
+    failed,
+    hook,
+    job,
+    operation,
+    pod,
+    told,
+)
+from tests.unit.web.world import WrittenCluster
+
+SIGNATURES = signatures(())
+RUNNING, TERMINATING, FAILED, ERROR, SUCCEEDED = OperationPhase
+AWAY = 'psycopg2.OperationalError: connection to server at "db" (10.0.0.5), port 5432 failed: Connection refused'
+    'psycopg2.OperationalError: connection to server at "localhost" (127.0.0.1), port 5432 failed: Connection refused'
+)
+RULES = """
+version: 1
+defaults: {mode: live}
+rules:
+  - name: again
+    when: {retry: safe}
+    do: [{resync: {delay: 30s}}, {alert: {severity: warning}}]
+"""
+
+
+class Outbox:
+    def __init__(self) -> None:
+        self.from_memory: list[tuple[str, str]] = []
+
+    def wake(self) -> None: ...
+
+    def deliver_from_memory(self, alert: Alert, receivers: Sequence[str]) -> None:
+        self.from_memory += [(receiver, alert.state) for receiver in receivers]
+
+
+class Failing:
+    """The real store, until a test takes a part of it away."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.writes = True
+        self.reads = True
+
+    def __getattr__(self, name: str) -> Any:
+        if not self.reads and name not in ("commit", "close"):
+            return self._refuse
+        return getattr(self._store, name)
+
+    async def commit(self, *writes: Write) -> None:
+        if not self.writes:
+            raise StoreError("the disk is full")
+        await self._store.commit(*writes)
+
+    async def _refuse(self, *_: object, **__: object) -> object:
+        raise StoreError("the store is closed")
+
+
+class Night:
+    """One Application whose migration met an absent database, before a responder in small."""
+
+    def __init__(self, store: SqliteStore, clock: StandingClock, objects: Objects) -> None:
+        self.store = Failing(store)
+        self.clock = clock
+        self.objects = objects
+        self.wire = Wire(Api(objects))
+        self.cluster = WrittenCluster()
+        self.outbox = Outbox()
+        self.changed: list[Incident] = []
+        self.actuator = Actuator(
+            argocd=self.wire,
+            clusters={"in-cluster": self.wire},
+            permissions=Permissions(self.wire, clock, ("argocd",)),
+            killswitch=("hook-responder", "responder-killswitch"),
+            clock=clock,
+            operations=self.cluster.operations,
+            runs=self.cluster.hook_runs,
+            window_open=lambda _: True,
+        )
+        self.reconciler = self.responder()
+
+    def responder(self) -> Reconciler:
+        """Another life of it, on the same store."""
+        return Reconciler(
+            store=self.store,
+            cluster=self.cluster,
+            actuator=self.actuator,
+            clock=self.clock,
+            rules=lambda: RULES_READ,
+            outbox=self.outbox,
+            metrics=Metrics(CollectorRegistry()),
+            changed=self.changed.append,
+        )
+
+    # What Argo CD and the cluster do.
+
+    async def fails(self, key: AppKey = KEY, line: str = AWAY) -> None:
+        """The Job found no database, and the automated operation failed."""
+        self.show(key)
+        record, run = self.failure(key)
+        self.cluster.records[key] = [record]
+        self.cluster.runs[key] = [run]
+        summary = run.pods[0].containers[0].log
+        assert summary is not None
+        stamp = "2026-11-21T03:00:02.000000000Z"
+        await self.store.commit(AppendLog(LogChunk(summary.key, (1,), (stamp,), (line,))))
+
+    def failure(self, key: AppKey) -> tuple[OperationRecord, HookRun]:
+        uid, sources = self.cluster.apps[key].uid, self.cluster.apps[key].sources
+        record = operation(FAILED, told(1, hook(), 5), finished=5, sources=sources)
+        read = LogSummary(f"{key.name}/migrate/0", lines=1, bytes=len(AWAY), complete=True)
+        ended = container(command=("alembic", "upgrade", "head"), log=read)
+        run = job(1, failed(4), uid=f"job-of-{key.name}", tracked=key.name, pods=(pod(ended),))
+        return msgspec.structs.replace(record, app=key, app_uid=uid), run
+
+    def show(self, key: AppKey) -> None:
+        """What the API server holds, as the watch shows it."""
+        if self.objects.find("Application", key.namespace, key.name) is None:
+            self.objects.create("Application", failed_application(key))
+        raw = msgspec.json.encode(self.objects.get("Application", key.namespace, key.name))
+        self.cluster.apps[key] = decode_application(raw, str)
+
+    def recovers(self, key: AppKey = KEY) -> None:
+        """The operation that we asked for succeeds."""
+        asked = self.objects.get("Application", key.namespace, key.name)["operation"]
+        state = {
+            "phase": "Succeeded",
+            "startedAt": "2026-11-21T03:01:05Z",
+            "finishedAt": "2026-11-21T03:01:15Z",
+            "operation": asked,
+        }
+        self.objects.patch(
+            "Application", key.namespace, key.name, {"operation": None, "status": {"operationState": state}}
+        )
+        self.show(key)
+        app = self.cluster.apps[key]
+        assert app.operation is not None
+        well = operation(SUCCEEDED, told(1, hook(hook_phase="Succeeded"), 74), started=65, finished=75)
+        well = msgspec.structs.replace(well, app=key, app_uid=app.uid, request=app.operation.request)
+        self.cluster.records[key] = [well, *self.cluster.records[key]]
+        self.cluster.runs[key] = [*self.cluster.runs[key], job(66, complete(73), tracked=key.name)]
+
+    # What came of it.
+
+    async def incidents(self) -> list[Incident]:
+        return list((await self.store._store.incidents(IncidentQuery())).incidents)
+
+    async def incident(self) -> Incident:
+        (found,) = await self.incidents()
+        return found
+
+    async def actions(self) -> list[ActionRecord]:
+        return list(await self.store._store.actions())
+
+    async def step(self, seconds: float, key: AppKey = KEY) -> None:
+        self.clock.at = at(seconds)
+        await self.reconciler.step(key)
+
+
+def failed_application(key: AppKey) -> dict[str, Any]:
+    return {
+        "metadata": {"name": key.name, "namespace": key.namespace},
+        "spec": {
+            "project": "shop",
+            "source": SOURCE,
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": "shop"},
+            "syncPolicy": {"automated": {}},
+        },
+        "status": {
+            "operationState": {
+                "phase": "Failed",
+                "startedAt": "2026-11-21T03:00:00Z",
+                "finishedAt": "2026-11-21T03:00:05Z",
+                "operation": {"initiatedBy": {"automated": True}, "sync": {"revision": REVISION}},
+                "syncResult": {"revision": REVISION, "source": SOURCE},
+            }
+        },
+    }
+
+
+RULES_READ = Rules(
+    rulebook=parse_rules(RULES, "rules.yaml", frozenset()),
+    policy=Policy(mode=Mode.LIVE, routes=Routes(default=("pager",)), group_wait=Policy().group_wait * 0),
+    signatures=SIGNATURES,
+    control_plane="argocd",
+    clusters={"https://kubernetes.default.svc": "in-cluster"},
+)
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Night]:
+    clock = StandingClock()
+    clock.at = at(0)
+    objects = Objects(clock)
+    objects.create(
+        "ConfigMap", {"metadata": {"name": "responder-killswitch"}, "data": {"engaged": "false"}}, "hook-responder"
+    )
+    async with await SqliteStore.open(folder / "store.db", clock=clock) as store:
+        yield Night(store, clock, objects)
+
+
+@pytest.fixture
+async def night(tmp_path: Path) -> AsyncIterator[Night]:
+    async with opened(tmp_path) as night:
+        await night.reconciler.loader.start()
+        yield night
+
+
+def engage(night: Night, word: str) -> None:
+    night.objects.patch("ConfigMap", "hook-responder", "responder-killswitch", {"data": {"engaged": word}})
+
+
+# One incident, from its first failure to its good end.
+
+
+async def test_a_failure_is_recorded_decided_carried_out_and_followed_to_its_end(night: Night) -> None:
+    await night.fails()
+    await night.step(6)
+    waits = await night.incident()
+    assert (waits.state, [d.verdict.result.value for d in waits.decisions]) == (IncidentState.FIRING, ["denied"])
+    assert [r.guard for r in waits.decisions[0].verdict.reasons if not r.passed] == ["cooldown"]
+    assert night.wire.written == []
+
+    await night.step(60)
+    (act,) = await night.actions()
+    assert (act.outcome.result, act.by, len(night.wire.written)) == (OutcomeResult.BEGUN, "rule again", 1)
+
+    night.recovers()
+    await night.step(80)
+    (done,) = await night.actions()
+    ended = await night.incident()
+    assert (done.outcome.result, done.new_operation) == (OutcomeResult.SUCCEEDED, at(65))
+    assert (ended.state, ended.resolved_at) == (IncidentState.RESOLVED, at(73))
+    assert ended.decisions[0].outcome is not None
+    assert ended.decisions[0].outcome.result is OutcomeResult.SUCCEEDED
+    assert len(night.wire.written) == 1
+
+
+async def test_the_first_step_judges_with_the_switch_and_the_rights_as_they_are(night: Night) -> None:
+    await night.fails()
+    await night.step(40)
+
+    (decision,) = (await night.incident()).decisions
+    assert [r.text for r in decision.verdict.reasons if not r.passed] == []
+
+
+async def test_looking_again_changes_nothing_and_writes_nothing(night: Night) -> None:
+    await night.fails()
+    await night.step(6)
+    first, told_of = await night.incident(), len(night.changed)
+    for second in (7, 8, 9):
+        await night.step(second)
+
+    assert await night.incident() == first
+    assert len(night.changed) == told_of
+
+
+async def test_what_was_done_is_in_the_audit_with_its_reasons(night: Night) -> None:
+    await night.fails()
+    await night.step(6)
+    await night.step(60)
+    said = [(entry.who, entry.what) for entry in await night.store.audit(incident_id=(await night.incident()).id)]
+
+    assert list(reversed(said)) == [
+        ("responder", "incident opened"),
+        ("rule again", "resync denied"),
+        ("rule again", "resync allowed"),
+        ("rule again", "resync begun"),
+    ]
+
+
+async def test_an_application_that_is_well_asks_the_store_for_nothing(night: Night) -> None:
+    night.show(KEY)
+    night.objects.patch("Application", KEY.namespace, KEY.name, {"status": {"operationState": {"phase": "Succeeded"}}})
+    night.show(KEY)
+    night.store.reads = False
+
+    await night.step(6)
+    assert night.reconciler.loader.quiet(KEY)
+
+
+# Crashes.
+
+
+async def test_a_crash_between_the_record_and_the_write_is_never_repeated(night: Night) -> None:
+    await night.fails()
+    await night.step(6)
+
+    def dies() -> None:
+        raise asyncio.CancelledError
+
+    night.wire.before_write = dies
+    with pytest.raises(asyncio.CancelledError):
+        await night.step(60)
+    (recorded,) = await night.actions()
+    assert recorded.outcome.result is OutcomeResult.BEGUN
+
+    night.wire.before_write = lambda: None
+    night.reconciler = night.responder()
+    await night.reconciler.loader.start()
+    await night.step(62)
+    await night.step(80)
+    await night.step(600)
+
+    (found,) = await night.actions()
+    assert found.outcome.result is OutcomeResult.UNKNOWN
+    assert night.wire.written == []
+
+
+async def test_a_crash_after_the_write_finds_it_again(night: Night) -> None:
+    await night.fails()
+    await night.step(6)
+
+    def dies() -> None:
+        raise asyncio.CancelledError
+
+    night.wire.after_write = dies
+    with pytest.raises(asyncio.CancelledError):
+        await night.step(60)
+    night.wire.after_write = lambda: None
+    night.recovers()
+    night.reconciler = night.responder()
+    await night.reconciler.loader.start()
+    await night.step(80)
+
+    (found,) = await night.actions()
+    assert (found.outcome.result, len(night.wire.written)) == (OutcomeResult.SUCCEEDED, 1)
+    assert (await night.incident()).state is IncidentState.RESOLVED
+
+
+async def test_what_nobody_knows_the_end_of_is_told_to_people(night: Night) -> None:
+    await night.fails()
+    await night.step(6)
+
+    def dies() -> None:
+        raise asyncio.CancelledError
+
+    night.wire.before_write = dies
+    with pytest.raises(asyncio.CancelledError):
+        await night.step(60)
+    night.reconciler = night.responder()
+    await night.reconciler.loader.start()
+    await night.step(80)
+
+    told_last = (await night.store.deliveries(incident_id=(await night.incident()).id))[-1].alert
+    assert told_last.severity == "critical"
+    assert "What came of our resync is not known and it is not repeated" in told_last.next
+
+
+# The store.
+
+
+async def test_a_store_that_is_full_alerts_from_memory_once_and_nothing_is_done(night: Night) -> None:
+    await night.fails()
+    night.store.writes = False
+    for second in (40, 42, 44):
+        with pytest.raises(StoreError):
+            await night.step(second)
+
+    assert night.outbox.from_memory == [("pager", "firing")]
+    assert (night.wire.written, await night.actions(), await night.incidents()) == ([], [], [])
+
+
+async def test_a_store_that_cannot_even_be_read_alerts_from_memory_by_the_floor(night: Night) -> None:
+    """Without the log no rule about its cause can match."""
+    await night.fails()
+    night.store.reads = night.store.writes = False
+    for second in (40, 605):
+        with pytest.raises(StoreError):
+            await night.step(second)
+
+    assert night.outbox.from_memory == [("pager", "firing")]
+    assert night.wire.written == []
+
+
+async def test_what_was_over_before_we_began_wakes_nobody_while_the_store_is_away(night: Night) -> None:
+    night.clock.at = at(3600)
+    night.reconciler = night.responder()
+    await night.fails()
+    night.store.reads = night.store.writes = False
+    with pytest.raises(StoreError):
+        await night.step(3700)
+
+    assert night.outbox.from_memory == []
+
+
+async def test_what_was_settled_stays_so_while_the_store_is_away(night: Night) -> None:
+    await night.fails()
+    await night.step(6)
+    await night.step(60)
+    night.recovers()
+    await night.step(80)
+    night.store.reads = night.store.writes = False
+    with pytest.raises(StoreError):
+        await night.step(3700)
+
+    assert night.outbox.from_memory == []
+
+
+async def test_it_goes_on_when_the_store_is_back(night: Night) -> None:
+    await night.fails()
+    night.store.writes = False
+    with pytest.raises(StoreError):
+        await night.step(40)
+    night.store.writes = True
+    await night.step(60)
+
+    assert (await night.incident()).opened_at == at(4)
+    assert len(night.wire.written) == 1
+
+
+# The kill switch.
+
+
+async def test_an_engaged_switch_holds_it_and_it_goes_on_when_released(night: Night) -> None:
+    engage(night, "true")
+    await night.fails()
+    await night.step(60)
+    held = (await night.incident()).decisions[0]
+    engage(night, "false")
+    await night.step(120)
+
+    assert [r.guard for r in held.verdict.reasons if not r.passed] == ["killswitch"]
+    assert len(night.wire.written) == 1
+
+
+# Many.
+
+OTHERS = [AppKey("argocd", f"app-{n}") for n in range(30)]
+
+
+async def test_the_ceiling_of_the_hour_holds_for_steps_side_by_side(night: Night) -> None:
+    """None of them has seen what the others are about to do."""
+    for key in OTHERS:
+        await night.fails(key, AWAY.replace('"db"', f'"db-of-{key.name}"'))
+    night.clock.at = at(60)
+    await asyncio.gather(*(night.reconciler.step(key) for key in OTHERS))
+
+    assert len(await night.actions()) == RULES_READ.policy.per_responder_hour == 20
+    assert len(night.wire.written) == 20
+
+
+async def test_applications_that_lose_one_database_get_one_parent(night: Night) -> None:
+    for key in OTHERS[:8]:
+        await night.fails(key)
+    night.clock.at = at(10)
+    await asyncio.gather(*(night.reconciler.step(key) for key in OTHERS[:8]))
+    await asyncio.gather(*(night.reconciler.step(key) for key in OTHERS[:8]))
+
+    found = await night.incidents()
+    (parent,) = [i for i in found if i.children]
+    assert len(parent.children) == 8
+    assert {i.parent for i in found if not i.children} == {parent.id}
+
+
+# The loop.
+
+
+@asynccontextmanager
+async def running(reconciler: Reconciler) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        loop = tasks.create_task(reconciler.run())
+        try:
+            yield
+        finally:
+            loop.cancel()
+
+
+async def idle(reconciler: Reconciler) -> None:
+    async with asyncio.timeout(10):
+        while not reconciler.idle:  # noqa: ASYNC110 - nobody is told when it comes to rest
+            await asyncio.sleep(0.005)
+
+
+class Slow(Reconciler):
+    """Steps that wait, to see who runs beside whom."""
+
+    def hold(self) -> None:
+        self.log: list[AppKey] = []
+        self.now: list[AppKey] = []
+        self.most: dict[AppKey, int] = {}
+        self.side_by_side = 0
+
+    async def step(self, key: AppKey) -> None:
+        self.now.append(key)
+        self.log.append(key)
+        self.most[key] = max(self.most.get(key, 0), self.now.count(key))
+        self.side_by_side = max(self.side_by_side, len(self.now))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.now.remove(key)
+
+
+def slow(night: Night) -> Slow:
+    held = Slow(
+        store=night.store,
+        cluster=night.cluster,
+        actuator=night.actuator,
+        clock=night.clock,
+        rules=lambda: RULES_READ,
+        outbox=night.outbox,
+        metrics=Metrics(CollectorRegistry()),
+        changed=night.changed.append,
+    )
+    held.hold()
+    return held
+
+
+async def test_steps_of_one_application_never_run_side_by_side_and_those_of_many_do(night: Night) -> None:
+    reconciler = slow(night)
+    async with running(reconciler):
+        for _ in range(20):
+            for key in OTHERS[:4]:
+                reconciler.wake(key, Trigger.HOOK)
+            await asyncio.sleep(0)
+        await idle(reconciler)
+
+    assert set(reconciler.most.values()) == {1}
+    assert reconciler.side_by_side == 4
+
+
+async def test_wake_ups_of_one_application_are_merged(night: Night) -> None:
+    reconciler = slow(night)
+    for trigger in Trigger:
+        reconciler.wake(KEY, trigger)
+    async with running(reconciler):
+        await idle(reconciler)
+
+    assert reconciler.log == [KEY]
+
+
+async def test_a_person_who_changes_something_holds_the_step_back(night: Night) -> None:
+    reconciler = slow(night)
+    async with running(reconciler):
+        async with reconciler.exclusive(KEY):
+            reconciler.wake(KEY, Trigger.PERSON)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert reconciler.log == []
+        await idle(reconciler)
+
+    assert reconciler.log == [KEY]
+
+
+async def test_nothing_is_made_up_from_half_a_picture(night: Night) -> None:
+    reconciler = slow(night)
+    night.cluster.fresh = Freshness(synced=False, observed_at=None)
+    async with running(reconciler):
+        reconciler.wake(KEY, Trigger.WEBHOOK)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert (reconciler.log, reconciler.pending) == ([], 1)
+        night.cluster.fresh = Freshness(synced=True, observed_at=at(0))
+        reconciler.resume()
+        await idle(reconciler)
+
+    assert reconciler.log == [KEY]
+
+
+async def test_a_step_that_fails_is_tried_again_and_stops_nobody_else(night: Night) -> None:
+    await night.fails()
+    night.store.writes = False
+    async with running(night.reconciler):
+        night.reconciler.wake(KEY, Trigger.HOOK)
+        await idle(night.reconciler)
+        night.store.writes = True
+        night.clock.at = at(60)
+        night.reconciler.wake_at(OTHERS[0], at(60))  # the ring looks at the clock
+        async with asyncio.timeout(10):
+            while not night.changed:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.005)
+    assert [i.state for i in await night.incidents()] == [IncidentState.FIRING]
+
+
+# Wake-ups that are on disk.
+
+
+async def kept(night: Night) -> list[AppKey | None]:
+    return [w.app for w in await night.store._store.wakeups()]
+
+
+async def test_a_wake_up_is_dropped_with_the_outcome_of_its_step(night: Night) -> None:
+    await night.fails()
+    await night.store.commit(AddWakeup(Wakeup(KEY, Trigger.WEBHOOK, at(5))))
+    night.reconciler.wake(KEY, Trigger.WEBHOOK)
+    night.store.writes = False
+    with pytest.raises(StoreError):
+        await night.step(6)
+    assert await kept(night) == [KEY]
+    night.store.writes = True
+    await night.step(8)
+
+    assert await kept(night) == []
+    assert (await night.incident()).state is IncidentState.FIRING
+
+
+async def test_a_wake_up_of_an_application_that_is_well_is_dropped(night: Night) -> None:
+    await night.store.commit(AddWakeup(Wakeup(KEY, Trigger.WEBHOOK, at(5))))
+    night.reconciler.wake(KEY, Trigger.WEBHOOK)
+    await night.step(6)
+
+    assert await kept(night) == []
+
+
+async def test_a_wake_up_of_all_is_dropped_when_all_were_looked_at(night: Night) -> None:
+    for key in OTHERS[:3]:
+        await night.fails(key)
+    await night.store.commit(AddWakeup(Wakeup(None, Trigger.STOCK_TEMPLATE, at(5))))
+    night.reconciler.wake(None, Trigger.STOCK_TEMPLATE)
+    await night.step(6, OTHERS[0])
+    await night.step(6, OTHERS[1])
+    assert await kept(night) == [None]
+    await night.step(6, OTHERS[2])
+
+    assert await kept(night) == []
+
+
+async def test_after_a_restart_what_was_left_is_looked_at(night: Night) -> None:
+    await night.fails()
+    await night.store.commit(AddWakeup(Wakeup(OTHERS[0], Trigger.WEBHOOK, at(5))))
+    reconciler = slow(night)
+    async with running(reconciler):
+        await reconciler.synced()
+        await idle(reconciler)
+
+    assert set(reconciler.log) == {KEY, OTHERS[0]}
+
+
+# Applications that go.
+
+
+async def test_an_application_that_is_deleted_supersedes_its_incident_and_the_next_of_its_name_begins_anew(
+    night: Night,
+) -> None:
+    await night.fails()
+    await night.step(6)
+    first = await night.incident()
+    night.objects.delete("Application", KEY.namespace, KEY.name)
+    for held in (night.cluster.apps, night.cluster.records, night.cluster.runs):
+        held.pop(KEY)
+    await night.step(20)
+
+    gone = await night.incident()
+    assert (gone.state, gone.diagnosis) == (IncidentState.SUPERSEDED, first.diagnosis)
+    await night.fails()
+    await night.step(30)
+    assert sorted(i.state.value for i in await night.incidents()) == ["firing", "superseded"]
