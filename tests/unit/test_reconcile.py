@@ -58,8 +58,6 @@ from tests.unit.web.world import WrittenCluster
 SIGNATURES = signatures(())
 RUNNING, TERMINATING, FAILED, ERROR, SUCCEEDED = OperationPhase
 AWAY = 'psycopg2.OperationalError: connection to server at "db" (10.0.0.5), port 5432 failed: Connection refused'
-    'psycopg2.OperationalError: connection to server at "localhost" (127.0.0.1), port 5432 failed: Connection refused'
-)
 RULES = """
 version: 1
 defaults: {mode: live}
