@@ -252,7 +252,7 @@ async def test_a_log_that_the_delete_policy_ate_is_a_gap_that_says_so(tmp_path: 
     async with hook_world(tmp_path) as world:
         world.server.faults.append(when(log_request, answers(ApiFault(500, "InternalError", "no kubelet"))))
         job, pod = failed_hook(world, policy="HookFailed")
-        await world.until(lambda: world.runs and world.run.failed)
+        await world.until(lambda: world.runs and world.run.failed and world.run.pods)
         world.gone("Job", world.deleting("Job", job))
         world.server.faults.clear()
         world.gone("Pod", world.deleting("Pod", pod))
@@ -267,7 +267,9 @@ async def test_a_log_that_we_may_not_read_is_a_gap(tmp_path: Path) -> None:
         forbidden = ApiFault(403, "Forbidden", 'pods "db-migrate-x" is forbidden')
         world.server.faults.append(when(log_request, answers(forbidden)))
         failed_hook(world)
-        await world.until(lambda: world.runs and world.run.gaps)
+        await world.until(
+            lambda: world.runs and world.run.pods and world.run.gaps
+        )  # until its Pod is seen, it is missed
 
         assert [gap.reason for gap in world.run.gaps] == [GapReason.FORBIDDEN]
 
