@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.core.actions import ActionKind, Decision, Mode, Verdict, VerdictResult
+from responder.core.actions import ActionKind, Decision, Verdict, VerdictResult
 from responder.core.argocd import AppKey
 from responder.core.attempts import OperationView
 from responder.core.deciding import BY_HAND, by_hand, decision_id
@@ -103,7 +103,7 @@ class Desk:
             id=decision_id(incident, f"{BY_HAND}/{now.isoformat()}", kind, view),
             rule=BY_HAND,
             action=kind,
-            mode=Mode.LIVE,
+            mode=rule.mode_of(kind),
             operation=view.record.started_at,
             verdict=verdict,
             evidence_version=incident.evidence_version,
@@ -172,8 +172,15 @@ class Desk:
         await self._audited(who, what, why, incident, PutIncident(after))
         self._loader.keep(after)
         self._changed(after)
-        self._wake(after.app, Trigger.PERSON)
+        for app in self._concerned(after):
+            self._wake(app, Trigger.PERSON)
         return after
+
+    def _concerned(self, incident: Incident) -> list[AppKey]:
+        """Its Application; of a parent, those of its children: its alerts are planned with theirs."""
+        if not incident.children:
+            return [incident.app]
+        return [i.app for i in self._loader.open.values() if i.id in incident.children]
 
     async def _audited(self, who: str, what: str, why: str, incident: Incident | None, *writes: Write) -> None:
         entry = AuditEntry(
@@ -221,7 +228,9 @@ class Desk:
         return ended
 
     def blocks(self) -> list[Block]:
-        return sorted(self._loader.blocks.values(), key=lambda b: b.created_at, reverse=True)
+        now = self._clock.now()
+        held = [b for b in self._loader.blocks.values() if b.expires_at is None or b.expires_at > now]
+        return sorted(held, key=lambda b: b.created_at, reverse=True)
 
     async def gate(self, service: str, environment: str, revision: str, *, for_sync: bool = False) -> GateAnswer:
         return await self._gatekeeper.subject(service, environment, revision, for_sync=for_sync)

@@ -100,6 +100,14 @@ def _same(before: Sequence[object], now: Sequence[object]) -> bool:
     return len(before) == len(now) and all(map(operator.is_, before, now))
 
 
+def _syncing(app: Application) -> str:
+    """The revision of the operation that runs; empty when none is seen to: an ended one is another's."""
+    state = app.operation
+    if state is None or state.operation_phase.terminal:
+        return ""
+    return next(iter(state.revisions or state.request.revisions), "")
+
+
 class Gatekeeper:
     def __init__(self, cluster: Cluster, loader: Loader, clock: Clock, rules: Callable[[], Rules]) -> None:
         self._cluster = cluster
@@ -112,6 +120,8 @@ class Gatekeeper:
 
     async def subject(self, service: str, environment: str, revision: str, *, for_sync: bool = False) -> GateAnswer:
         apps = await self._subjects.at(service, environment, self._rules().policy)
+        if for_sync and not revision:
+            revision = next((found for app in self._known(apps) if (found := _syncing(app))), "")
         return await self._answer(apps, service, environment, revision, for_sync=for_sync)
 
     async def application(self, key: AppKey, revision: str, *, for_sync: bool = False) -> GateAnswer:
@@ -119,8 +129,8 @@ class Gatekeeper:
         if app is None:
             observed = self._cluster.freshness().observed_at
             return GateAnswer(GateResult.PENDING, f"Application {key} is not known", observed_at=observed)
-        if for_sync and not revision and app.operation is not None:
-            revision = next(iter(app.operation.revisions or app.operation.request.revisions), "")
+        if for_sync and not revision:
+            revision = _syncing(app)
         service, environment = _place(app, self._rules().policy)
         return await self._answer([key], service, environment, revision, for_sync=for_sync)
 
@@ -131,9 +141,9 @@ class Gatekeeper:
         blocks = tuple(self._loader.blocks.values())
         held = blocks_on(blocks, service, environment, revision, self._clock.now(), rules.policy.environments)
         held.sort(key=lambda b: b.created_at, reverse=True)
-        if for_sync and not held:
+        if for_sync and not held and revision and apps:
             return await self._before(service, environment, revision)
-        if not revision:
+        if not revision and not held:
             return GateAnswer(GateResult.PENDING, "no revision was named", observed_at=fresh.observed_at)
         candidates = [await self._candidate(app, rules) for app in self._known(apps)]
         return answer(candidates, held, revision, fresh, asked=f"{service} in {environment}")
@@ -143,7 +153,10 @@ class Gatekeeper:
         order, fresh = self._rules().policy.environments, self._cluster.freshness()
         if not fresh.synced or fresh.trouble:
             return answer((), (), revision, fresh, asked=service)
-        for earlier in order[: order.index(environment)] if environment in order else ():
+        if order and environment not in order:
+            why = f"{environment} is not in promotion.environments: what comes before it is not known"
+            return GateAnswer(GateResult.PENDING, why, observed_at=fresh.observed_at)
+        for earlier in order[: order.index(environment)] if order else ():
             found = await self.subject(service, earlier, revision)
             if found.result is not GateResult.SUCCESS:
                 return found

@@ -1,9 +1,11 @@
+import msgspec
 import pytest
 
+from responder.core.argocd import OperationPhase, OperationState
 from responder.core.evidence import Freshness
 from responder.ports import PutSetting
 from responder.store.sqlite import SqliteStore
-from tests.contract.store.examples import ORDERS
+from tests.contract.store.examples import NIGHT, ORDERS
 from tests.unit.web.world import BEFORE, REVISION, Client, World, redacted, served
 
 HALF_APPLIED = "laravel__mariadb__partial-ddl.log"
@@ -78,11 +80,39 @@ async def test_a_store_that_is_away_is_pending(world: World, store: SqliteStore)
 
 
 async def test_a_gate_hook_asks_without_a_revision(world: World, client: Client) -> None:
-    world.deploy(ORDERS, labels={"hook-responder.io/environment": "staging"})
+    app = world.deploy(ORDERS, labels={"hook-responder.io/environment": "staging"})
+    syncs = OperationState(NIGHT, OperationPhase.RUNNING, revisions=(REVISION,))
+    world.cluster.apps[ORDERS] = msgspec.structs.replace(app, operation=syncs)
 
     found = await ask(client, namespace="argocd", application="orders", **{"for": "sync"})
 
     assert found["result"] == "success"
+
+
+async def test_a_gate_hook_waits_until_the_operation_that_it_is_of_is_seen(world: World, client: Client) -> None:
+    """What is seen is the operation before: its revision is another's."""
+    app = world.deploy(ORDERS, labels={"hook-responder.io/environment": "staging"})
+    ended = OperationState(NIGHT, OperationPhase.SUCCEEDED, finished_at=NIGHT, revisions=(BEFORE,))
+    world.cluster.apps[ORDERS] = msgspec.structs.replace(app, operation=ended)
+
+    found = await ask(client, namespace="argocd", application="orders", **{"for": "sync"})
+
+    assert (found["result"], found["reason"]) == ("pending", "no revision was named")
+
+
+async def test_a_gate_hook_of_an_environment_that_is_not_in_the_order_waits(world: World, client: Client) -> None:
+    world.deploy(ORDERS, labels={"hook-responder.io/environment": "elsewhere"})
+
+    found = await ask(client, namespace="argocd", application="orders", revision=REVISION, **{"for": "sync"})
+
+    assert found["result"] == "pending"
+    assert found["reason"] == "elsewhere is not in promotion.environments: what comes before it is not known"
+
+
+async def test_a_gate_hook_of_a_subject_that_nobody_knows_waits(client: Client) -> None:
+    query = {"service": "nobody", "environment": "staging", "revision": REVISION, "for": "sync"}
+
+    assert (await ask(client, **query))["result"] == "pending"
 
 
 async def test_a_gate_hook_waits_for_the_environment_before(world: World, client: Client) -> None:
