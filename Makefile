@@ -24,7 +24,7 @@ demo: $(STAMP) ## show the main job; ONCE=1 plays it to the end and verifies it
 	@$(BIN)/responder demo $(if $(ONCE),--once)
 
 test: $(STAMP) ## all fast tests
-	@$(BIN)/pytest -n 2 --dist loadfile -m "not real_cluster" $(ARGS)
+	@$(BIN)/pytest -n 3 --dist worksteal -m "not real_cluster" $(ARGS)
 
 test-cluster: $(STAMP) ## the tests on a real kube-apiserver and Argo CD
 	@$(BIN)/pytest -m real_cluster $(ARGS)

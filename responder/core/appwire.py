@@ -10,6 +10,7 @@ from sys import intern
 from typing import Any
 
 import msgspec
+import re2
 
 from responder.core.argocd import (
     Application,
@@ -185,6 +186,7 @@ class _Application(_Wire):
     status: _Status | None = None
 
 
+_DUMP = re2.compile(r"(?s)Invalid value: (?:\{.*\}|map\[.*\])")
 _decoder = msgspec.json.Decoder(_Application)
 _NAMED_KINDS = frozenset({"Secret", "ConfigMap", "ServiceAccount"})  # that a hook may wait for
 _KEPT_HISTORY = 10
@@ -239,7 +241,7 @@ def _application(wire: _Application, redact: Callable[[str], str]) -> Applicatio
         resources=tuple(
             (intern(r.kind), r.name) for r in status.resources or () if r.kind in _NAMED_KINDS and not r.hook
         ),
-        conditions=tuple((intern(c.type), redact(c.message)) for c in status.conditions or ()),
+        conditions=tuple((intern(c.type), said(c.message, redact)) for c in status.conditions or ()),
     )
 
 
@@ -306,7 +308,7 @@ def _operation_state(wire: _OperationState, spec: _Spec, redact: Callable[[str],
         started_at=_must(utc(wire.started_at)),
         operation_phase=_operation_phase(wire.phase),
         finished_at=utc(wire.finished_at),
-        message=redact(wire.message),
+        message=said(wire.message, redact),
         retry_count=wire.retry_count,
         request=_request(wire.operation, spec),
         revisions=_revisions(result.revision, result.revisions),
@@ -320,6 +322,11 @@ def _operation_phase(word: str) -> OperationPhase:
     return OperationPhase(word) if word in OperationPhase.__members__.values() else OperationPhase.RUNNING
 
 
+def said(message: str, redact: Callable[[str], str]) -> str:
+    """Without the template: of an immutable field the API server quotes the whole Pod, commands and values included."""
+    return redact(_DUMP.sub("Invalid value: {...}", message) if "Invalid value: " in message else message)
+
+
 def _went_wrong(result: _Result) -> bool:
     return result.status == "SyncFailed" or result.hook_phase in ("Failed", "Error")
 
@@ -331,7 +338,7 @@ def _result(wire: _Result, redact: Callable[[str], str]) -> ResourceResult:
         name=wire.name,
         group=wire.group,
         status=wire.status,
-        message=redact(wire.message),
+        message=said(wire.message, redact),
         hook_type=wire.hook_type,
         hook_phase=wire.hook_phase,
         sync_phase=wire.sync_phase or wire.hook_type,

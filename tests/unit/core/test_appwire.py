@@ -1,5 +1,7 @@
 """What of an operation decides whether it may be repeated, as real Argo CDs write it."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,6 +10,7 @@ import pytest
 from responder.core.appwire import decode_application
 from responder.core.argocd import SyncRequest
 
+RECORDINGS = Path(__file__).parents[2] / "recordings"
 SOURCE = {"repoURL": "https://git.example.com/shop", "path": ".", "targetRevision": "main"}
 OLDER = {**SOURCE, "path": "before"}
 
@@ -58,3 +61,19 @@ def test_our_action_is_found_in_the_operations_info() -> None:
 )
 def test_a_full_sync_is_one_that_runs_hooks_and_applies_everything(sync: dict[str, Any], full: bool) -> None:
     assert request(sync=sync).full is full
+
+
+def test_a_message_about_an_immutable_field_does_not_carry_the_pod_template() -> None:
+    last = json.loads(
+        (RECORDINGS / "s04-fail-hooksucceeded-policy" / "applications.jsonl").read_bytes().splitlines()[-1]
+    )
+    told = last["object"]["status"]["operationState"]["message"]
+    assert '"Command":["/bin/sh"' in told  # what the API server puts into it
+    leaking = msgspec.json.encode(last["object"]).replace(b"/bin/sh", b"mysql -pw hunter2")
+
+    app = decode_application(leaking, lambda text: text)
+
+    assert app.operation is not None
+    assert app.operation.message.startswith("one or more objects failed to apply, reason: error when patching")
+    assert app.operation.message.endswith("spec.template: Invalid value: {...}: field is immutable")
+    assert "hunter2" not in repr(app)
