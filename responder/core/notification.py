@@ -10,7 +10,7 @@ import msgspec
 
 from responder.core.argocd import AppKey
 
-_NAME = re.compile(r"[a-z0-9.-]{1,253}")  # of a Kubernetes object
+_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")  # of a Kubernetes object
 
 
 class Notification(msgspec.Struct, frozen=True):
