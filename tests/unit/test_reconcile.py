@@ -110,6 +110,7 @@ class Night:
         self.wire = Wire(Api(objects))
         self.cluster = WrittenCluster()
         self.outbox = Outbox()
+        self.rules = RULES_READ
         self.changed: list[Incident] = []
         self.actuator = Actuator(
             argocd=self.wire,
@@ -130,7 +131,7 @@ class Night:
             cluster=self.cluster,
             actuator=self.actuator,
             clock=self.clock,
-            rules=lambda: RULES_READ,
+            rules=lambda: self.rules,
             outbox=self.outbox,
             metrics=Metrics(CollectorRegistry()),
             changed=self.changed.append,

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 RESPONDER = Path(__file__).parents[3] / "responder"
-VERBS = {"merge_patch", "delete", "create", "replace", "patch", "put", "post"}
+VERBS = {"merge_patch", "delete", "create", "replace"}
 MAY = {
     "cluster/actuator.py": {"merge_patch", "delete"},
     "cluster/lease.py": {"merge_patch", "create", "replace"},
@@ -43,8 +43,6 @@ def test_the_reader_sees_a_write_that_is_hidden_in_an_expression() -> None:
 def test_nobody_else_speaks_to_the_client_of_kubernetes_for_writing() -> None:
     """The client's own low-level call with a writing method is made by the client alone."""
     writing = ('"PATCH"', '"PUT"', '"DELETE"', '"POST"')
-    cluster = [
-        p for p in (RESPONDER / "cluster").glob("*.py") if any(w in p.read_text(encoding="utf-8") for w in writing)
-    ]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in (RESPONDER / "cluster").glob("*.py")}
 
-    assert [p.name for p in cluster] == ["client.py"]
+    assert [name for name, text in texts.items() if any(word in text for word in writing)] == ["client.py"]
