@@ -6,12 +6,10 @@ load what is true now, plan (pure), record what we are about to do, do it, recor
 """
 
 import asyncio
-import heapq
-import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -47,6 +45,7 @@ from responder.ports import (
     Wakeup,
     Write,
 )
+from responder.wakeups import Wakeups
 
 log = logging.getLogger("responder.reconcile")
 
@@ -56,7 +55,6 @@ _LOOK_AGAIN = timedelta(seconds=60)
 _FOLLOW_EVERY = timedelta(seconds=1)
 _DELIVERY_LASTS = timedelta(days=1)
 _WEBHOOK_GRACE = timedelta(seconds=60)
-_TOLD = frozenset({Trigger.WEBHOOK, Trigger.STOCK_TEMPLATE})
 _DURABLE = frozenset({Trigger.WEBHOOK, Trigger.STOCK_TEMPLATE, Trigger.RESTART})
 
 
@@ -88,17 +86,10 @@ class Reconciler:
         self._metrics = metrics
         self._changed = changed
         self.loader = Loader(store, cluster, actuator, clock)
-        self._pending: dict[AppKey, set[Trigger]] = {}
-        self._busy: set[AppKey] = set()
-        self._timers: list[tuple[datetime, int, AppKey]] = []
-        self._due: dict[AppKey, datetime] = {}
-        self._count = itertools.count()
-        self._work = asyncio.Event()
-        self._rearmed = asyncio.Event()
+        self._wakeups = Wakeups(cluster, clock)
         self._webhooks: dict[AppKey, datetime] = {}
         self._durable: set[AppKey] = set()
         self._everybody: set[AppKey] = set()  # that a wake-up of all Applications still waits for
-        self._freed = asyncio.Condition()
         self._relating = asyncio.Lock()
         self._outdated = False  # the store said that what we hold in memory is not what it holds
         self._awaited: dict[AppKey, datetime] = {}  # a webhook is expected until then
@@ -118,32 +109,33 @@ class Reconciler:
             self._webhooks[key] = self._clock.now()
         if trigger in _DURABLE:
             self._durable.add(key)
-        self._pending.setdefault(key, set()).add(trigger)
-        self._work.set()
+        self._wakeups.wake(key, trigger)
 
     def wake_at(self, key: AppKey, at: datetime) -> None:
-        """One timer an Application, the nearest: the step it wakes says anew when to look again."""
-        held = self._due.get(key)
-        if held is not None and held <= at:
-            return
-        self._due[key] = at
-        heapq.heappush(self._timers, (at, next(self._count), key))
-        self._rearmed.set()
+        self._wakeups.wake_at(key, at)
+
+    def resume(self) -> None:
+        """The cluster can be seen (again)."""
+        self._wakeups.resume()
 
     @property
     def idle(self) -> bool:
         """Nothing waits and nothing runs; timers may be set for later."""
-        return not self._pending and not self._busy
+        return self._wakeups.idle
 
     @property
     def pending(self) -> int:
         """Applications that wait to be looked at."""
-        return len(self._pending)
+        return self._wakeups.pending
+
+    def exclusive(self, key: AppKey) -> AbstractAsyncContextManager[None]:
+        """No step of this Application runs meanwhile: for what a person changes by hand."""
+        return self._wakeups.exclusive(key)
 
     async def run(self) -> None:
         await self.loader.start()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._ring())
+            tasks.create_task(self._wakeups.ring())
             for _ in range(_WORKERS):
                 tasks.create_task(self._worker())
 
@@ -156,63 +148,13 @@ class Reconciler:
             if not incident.children:
                 self.wake(incident.app, Trigger.RESTART)
 
-    async def _ring(self) -> None:
-        """Timers: wake what is due, sleep until the next, or until a nearer one is set."""
-        while True:
-            now = self._clock.now()
-            while self._timers and self._timers[0][0] <= now:
-                at, _, key = heapq.heappop(self._timers)
-                if self._due.get(key) == at:  # else a nearer one replaced it
-                    del self._due[key]
-                    self.wake(key, Trigger.TIMER)
-            self._rearmed.clear()
-            if not self._timers:
-                await self._rearmed.wait()
-                continue
-            await _either(self._clock.sleep((self._timers[0][0] - now).total_seconds()), self._rearmed.wait())
-
     async def _worker(self) -> None:
         while True:
-            key = self._next()
-            if key is None:
-                self._work.clear()
-                await self._work.wait()
-                continue
-            triggers = self._pending.pop(key)
-            self._busy.add(key)
+            key, triggers = await self._wakeups.take()
             try:
                 await self._guarded(key, triggers)
             finally:
-                await self._free(key)
-
-    async def _free(self, key: AppKey) -> None:
-        self._busy.discard(key)
-        self._work.set()
-        async with self._freed:
-            self._freed.notify_all()
-
-    @asynccontextmanager
-    async def exclusive(self, key: AppKey) -> AsyncIterator[None]:
-        """No step of this Application runs meanwhile: for what a person changes by hand."""
-        async with self._freed:
-            await self._freed.wait_for(lambda: key not in self._busy)
-            self._busy.add(key)
-        try:
-            yield
-        finally:
-            await self._free(key)
-
-    def _next(self) -> AppKey | None:
-        fresh = self._cluster.freshness()
-        if not fresh.synced:
-            return None  # wake-ups stay pending: no incident is made up from half a picture
-        # A webhook says "look", so it waits until there is something new to be seen.
-        held = _TOLD if fresh.trouble else frozenset()
-        return next((k for k, why in self._pending.items() if k not in self._busy and not why <= held), None)
-
-    def resume(self) -> None:
-        """The cluster can be seen (again)."""
-        self._work.set()
+                await self._wakeups.free(key)
 
     # One step.
 
@@ -497,12 +439,3 @@ class Reconciler:
             if self._told_from_memory.get(key) is not order.alert.state:
                 self._told_from_memory[key] = order.alert.state
                 self._outbox.deliver_from_memory(order.alert, [order.receiver])
-
-
-async def _either(*waits: Coroutine[object, object, object]) -> None:
-    """Until the first of them is done; the others are cancelled."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(w) for w in waits]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
