@@ -318,6 +318,7 @@ class Recorder:
     def _close(self, recording: Recording) -> None:
         run = recording.run
         recording.close(self._operations_of(run))
+        self._spill.count_gaps(recording)
         self._readers.forget(recording)
         same_namespace = self._open_in(run.namespace)
         if not any(other.run.name == run.name for other in same_namespace):

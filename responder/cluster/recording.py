@@ -11,7 +11,7 @@ from responder.core.evidence import ClusterEvent, Gap, GapReason, LogSummary
 from responder.core.hookmerge import merge_events, merge_pods, merge_run
 from responder.core.hooks import ContainerRun, ContainerState, HookRun, PodRun
 from responder.core.logtape import log_key
-from responder.core.losses import gaps
+from responder.core.losses import PODS, gaps
 from responder.core.sightings import SeenJob
 
 replace = msgspec.structs.replace
@@ -38,6 +38,7 @@ class Recording:
         self.closed = False
         self.quiet_since: datetime | None = None
         self._stored_gaps = stored.gaps if stored else ()
+        self._told_gaps = {_identity(gap) for gap in self._stored_gaps}
         self._stored_pods = frozenset(pod.uid for pod in stored.pods) if stored else frozenset()
 
     def see_job(self, seen: SeenJob) -> None:
@@ -107,11 +108,21 @@ class Recording:
         return replace(pod, containers=tuple(containers))
 
     def _with_stored(self, run: HookRun, found: Sequence[Gap]) -> tuple[Gap, ...]:
-        """A gap of an earlier life stays, unless its log was read whole after all."""
-        whole = {f"{p.name}/{c.name}" for p in run.pods for c in p.containers if c.log and c.log.complete}
-        known = {(gap.source, gap.reason) for gap in found}
-        kept = [g for g in self._stored_gaps if g.source not in whole and (g.source, g.reason) not in known]
+        """A gap of an earlier life stays, unless its log was read whole, or its Pods were seen, after all."""
+        mended = {f"{p.name}/{c.name}" for p in run.pods for c in p.containers if c.log and c.log.complete}
+        if self.pods_made:
+            mended.add(PODS)
+        known = {_identity(gap) for gap in found}
+        kept = [g for g in self._stored_gaps if g.source not in mended and _identity(g) not in known]
         return (*kept, *found)
+
+    def newly_final(self) -> list[Gap]:
+        """Gaps that nothing will fill any more and that were not told before."""
+        published = self.published.gaps if self.published is not None else ()
+        final = [*(self.run.gaps if self.closed else ()), *(gap for gap in published if _final(gap))]
+        new = {_identity(gap): gap for gap in final if _identity(gap) not in self._told_gaps}
+        self._told_gaps.update(new)
+        return list(new.values())
 
     @property
     def finished(self) -> bool:
@@ -132,7 +143,9 @@ class Recording:
 
     @property
     def unread(self) -> bool:
-        """A container that ran has a log that may still be read."""
+        """A container that ran has a log that may still be read, or a Pod was counted that may still be seen."""
+        if any(gap.source == PODS for gap in self._stored_gaps):
+            return True
         return any(self._to_be_read(p, c) for p in self.run.pods if p.gone_at is None for c in p.containers)
 
     def close(self, operations: Sequence[OperationRecord]) -> None:
@@ -140,6 +153,15 @@ class Recording:
         self.run = self.value(operations)
         self._stored_gaps = self.run.gaps
         self.closed = True
+
+
+def _identity(gap: Gap) -> tuple[str, GapReason]:
+    return gap.source, gap.reason
+
+
+def _final(gap: Gap) -> bool:
+    """The Job's count of Pods may come before the Pods themselves: watches keep no order among one another."""
+    return gap.source != PODS
 
 
 def without_counters(run: HookRun) -> HookRun:

@@ -59,6 +59,10 @@ class Spill:
         """Nothing waits to be stored."""
         return not self._due.is_set() and not self._working
 
+    def count_gaps(self, recording: Recording) -> None:
+        for gap in recording.newly_final():
+            self._metrics.evidence_gaps_total(gap.reason).inc()
+
     def due(self) -> None:
         self._due.set()
 
@@ -150,10 +154,7 @@ class Spill:
         else:
             recording.dirty = True
         before, recording.published = recording.published, part.value
-        known = {(gap.source, gap.reason) for gap in before.gaps} if before else set()
-        for gap in part.value.gaps:
-            if (gap.source, gap.reason) not in known:
-                self._metrics.evidence_gaps_total(gap.reason).inc()
+        self.count_gaps(recording)
         if before != part.value:
             woken = before is None or without_counters(before) != without_counters(part.value)
             self._publish(part.value, woken)

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from responder.core.argocd import OperationPhase, OperationRecord
 from responder.core.evidence import Gap, GapReason
 from responder.core.hooks import ContainerRun, ContainerState, HookRun, PodRun
 from responder.core.logtape import log_key
 
+PODS: Final = "pod"  # source of the gap of Pods that a Job counted and nobody saw
 _SECOND = timedelta(seconds=1)  # Kubernetes' stamps are cut to seconds
 
 
@@ -27,7 +29,7 @@ def gaps(
     missing = pods_made - len(run.pods)
     if missing > 0 and _no_more_comes(run):
         reason = GapReason.RECORDER_AWAY if away else taken_by(run, run.gone_at, operations)
-        found.append(Gap("pod", reason, f"{missing} of {pods_made} Pods were never seen", run.gone_at))
+        found.append(Gap(PODS, reason, f"{missing} of {pods_made} Pods were never seen", run.gone_at))
     return tuple(found)
 
 

@@ -39,6 +39,13 @@ def errors(block: bytes) -> Iterator[tuple[int, int]]:
         begin += len(line)
 
 
+def counted_gaps(world: HookWorld) -> float:
+    text = world.metrics.render().decode()
+    return sum(
+        float(line.split()[-1]) for line in text.splitlines() if line.startswith("responder_evidence_gaps_total{")
+    )
+
+
 def log_request(request: web.Request) -> bool:
     return request.path.endswith("/log")
 
@@ -536,6 +543,44 @@ async def test_pods_that_the_job_counted_and_we_never_saw_are_a_gap(tmp_path: Pa
             (gap,) = world.run.gaps
             assert (gap.source, gap.reason) == ("pod", GapReason.RECORDER_AWAY)
             assert gap.detail == "2 of 3 Pods were never seen"
+
+
+async def test_pods_that_come_after_their_job_has_failed_are_never_counted_as_a_gap(tmp_path: Path) -> None:
+    clock = LeapingClock()
+    async with hook_world(tmp_path, clock=clock) as world:
+        job = world.job_status(world.job(), "FailureTarget/BackoffLimitExceeded", failed=1)
+        await world.until(lambda: world.runs and world.run.gaps)  # until the Pod is seen, nothing may rest on it
+        world.pod_status(world.pod(job), "Failed", migrate=terminated(1))
+        await world.until(lambda: world.whole() and not world.run.gaps)
+        await clock.leap(60)
+        await clock.leap(60)
+
+        assert counted_gaps(world) == 0
+
+
+async def test_pods_that_never_come_are_counted_once_when_the_hook_has_settled(tmp_path: Path) -> None:
+    clock = LeapingClock()
+    async with hook_world(tmp_path, clock=clock) as world:
+        job = world.job_status(world.job(), "Failed/BackoffLimitExceeded", failed=1)
+        await world.until(lambda: world.runs and world.run.gaps)
+        assert counted_gaps(world) == 0
+        await clock.leap(60)
+        await clock.leap(60)
+        assert counted_gaps(world) == 1
+        world.gone("Job", job)
+        await world.until(lambda: world.run.gone_at)
+
+        assert counted_gaps(world) == 1
+
+
+async def test_pods_that_are_seen_after_a_restart_fill_the_gap_that_was_stored(tmp_path: Path) -> None:
+    async with hook_world(tmp_path) as world:
+        job = world.job_status(world.job(), "Failed/BackoffLimitExceeded", failed=1)
+        await world.until(lambda: world.runs and world.run.gaps)
+        world.pod_status(world.pod(job), "Failed", migrate=terminated(1))
+        await world.stop()
+        async with hook_world(tmp_path, world=world):
+            await world.until(lambda: world.whole() and not world.run.gaps)
 
 
 async def test_a_hook_that_has_settled_is_watched_by_its_metadata_alone(tmp_path: Path) -> None:
