@@ -175,7 +175,7 @@ class _Status(_Wire):
     sync: _SyncStatus | None = None
     health: _Health | None = None
     history: tuple[_History, ...] | None = None
-    resources: tuple[_Resource, ...] | None = None
+    resources: msgspec.Raw = msgspec.Raw()  # three quarters of an Application's bytes: see _named
     conditions: tuple[_Condition, ...] | None = None
 
 
@@ -188,6 +188,7 @@ class _Application(_Wire):
 
 _DUMP = re2.compile(r"(?s)Invalid value: (?:\{.*\}|map\[.*\])")
 _decoder = msgspec.json.Decoder(_Application)
+_resources = msgspec.json.Decoder(tuple[_Resource, ...] | None)
 _NAMED_KINDS = frozenset({"Secret", "ConfigMap", "ServiceAccount"})  # that a hook may wait for
 _KEPT_HISTORY = 10
 
@@ -199,10 +200,9 @@ class NotAnApplicationError(Exception):
 def decode_application(raw: bytes | msgspec.Raw, redact: Callable[[str], str]) -> Application:
     """Raises ``NotAnApplicationError``. ``redact`` goes over every message: Argo CD may have put secrets into it."""
     try:
-        wire = _decoder.decode(raw)
+        return _application(_decoder.decode(raw), redact)
     except msgspec.MsgspecError as error:
         raise NotAnApplicationError(str(error)) from error
-    return _application(wire, redact)
 
 
 def _application(wire: _Application, redact: Callable[[str], str]) -> Application:
@@ -238,11 +238,22 @@ def _application(wire: _Application, redact: Callable[[str], str]) -> Applicatio
         sync_revisions=_revisions(sync.revision, sync.revisions),
         health=intern(status.health.status) if status.health else "",
         history=tuple(_deployment(h) for h in (status.history or ())[-_KEPT_HISTORY:]),
-        resources=tuple(
-            (intern(r.kind), r.name) for r in status.resources or () if r.kind in _NAMED_KINDS and not r.hook
-        ),
+        resources=() if _at_rest(wire) else _named(status.resources),
         conditions=tuple((intern(c.type), said(c.message, redact)) for c in status.conditions or ()),
     )
+
+
+def _at_rest(wire: _Application) -> bool:
+    """No hook runs or has failed that could wait for something: nearly all of many thousand, nearly all the time."""
+    state = wire.status.operation_state if wire.status else None
+    return wire.operation is None and (state is None or state.phase == OperationPhase.SUCCEEDED)
+
+
+def _named(resources: msgspec.Raw) -> tuple[tuple[str, str], ...]:
+    if not resources:
+        return ()
+    listed = _resources.decode(resources) or ()
+    return tuple((intern(r.kind), r.name) for r in listed if r.kind in _NAMED_KINDS and not r.hook)
 
 
 def _read_annotations(annotations: dict[str, str]) -> tuple[tuple[str, str], ...]:
@@ -252,7 +263,7 @@ def _read_annotations(annotations: dict[str, str]) -> tuple[tuple[str, str], ...
 
 def _target_revisions(spec: _Spec) -> tuple[str, ...]:
     sources = spec.sources or ([spec.source] if spec.source else [])
-    return tuple(str(source.get("targetRevision", "")) for source in sources)
+    return tuple(intern(str(source.get("targetRevision", ""))) for source in sources)
 
 
 def fingerprint(source: dict[str, Any] | None, sources: list[dict[str, Any]] | None) -> str:
@@ -265,8 +276,8 @@ def fingerprint(source: dict[str, Any] | None, sources: list[dict[str, Any]] | N
 
 
 def _revisions(one: str, many: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Multi-source Applications leave ``revision`` empty and fill ``revisions``."""
-    return tuple(many) if many else ((one,) if one else ())
+    """Multi-source Applications leave ``revision`` empty and fill ``revisions``. One commit is named four times."""
+    return tuple(map(intern, many)) if many else ((intern(one),) if one else ())
 
 
 def _action_id(operation: _Operation | None) -> str:
@@ -281,7 +292,7 @@ def _request(operation: _Operation | None, spec: _Spec) -> SyncRequest:
     initiated = operation.initiated_by or _InitiatedBy()
     strategy = sync.sync_strategy or _Strategy()
     return SyncRequest(
-        username=initiated.username,
+        username=intern(initiated.username),
         automated=initiated.automated,
         revisions=_revisions(sync.revision, sync.revisions),
         prune=sync.prune,
@@ -308,7 +319,7 @@ def _operation_state(wire: _OperationState, spec: _Spec, redact: Callable[[str],
         started_at=_must(utc(wire.started_at)),
         operation_phase=_operation_phase(wire.phase),
         finished_at=utc(wire.finished_at),
-        message=said(wire.message, redact),
+        message=intern(said(wire.message, redact)),
         retry_count=wire.retry_count,
         request=_request(wire.operation, spec),
         revisions=_revisions(result.revision, result.revisions),
@@ -333,15 +344,15 @@ def _went_wrong(result: _Result) -> bool:
 
 def _result(wire: _Result, redact: Callable[[str], str]) -> ResourceResult:
     return ResourceResult(
-        kind=wire.kind,
-        namespace=wire.namespace,
-        name=wire.name,
-        group=wire.group,
-        status=wire.status,
-        message=said(wire.message, redact),
-        hook_type=wire.hook_type,
-        hook_phase=wire.hook_phase,
-        sync_phase=wire.sync_phase or wire.hook_type,
+        kind=intern(wire.kind),
+        namespace=intern(wire.namespace),
+        name=intern(wire.name),
+        group=intern(wire.group),
+        status=intern(wire.status),
+        message=intern(said(wire.message, redact)),
+        hook_type=intern(wire.hook_type),
+        hook_phase=intern(wire.hook_phase),
+        sync_phase=intern(wire.sync_phase or wire.hook_type),
         images=wire.images or (),
     )
 
