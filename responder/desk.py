@@ -10,9 +10,10 @@ import msgspec
 from responder.core.actions import ActionKind, Decision, Verdict, VerdictResult
 from responder.core.argocd import AppKey
 from responder.core.attempts import OperationView
+from responder.core.candidate import Candidate
 from responder.core.deciding import BY_HAND, by_hand, decision_id
 from responder.core.failure import Diagnosis, StateLeft
-from responder.core.guards import Candidate, judge
+from responder.core.guards import judge
 from responder.core.incident import Incident, IncidentState, TimelineEntry
 from responder.core.life import merge_timeline
 from responder.core.promotion import Block, GateAnswer

@@ -13,9 +13,9 @@ from responder.core.causes import diagnose_hook
 from responder.core.clusterfacts import stuck_reason
 from responder.core.evidence import LogChunk
 from responder.core.failure import Diagnosis
-from responder.core.guards import SPENT
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident, IncidentState
+from responder.core.limiting import SPENT
 from responder.core.promotion import Block
 from responder.core.rules import Rulebook
 from responder.core.signatures import Signatures

@@ -19,8 +19,8 @@ from responder.core.actions import Act, ActionKind, ActionRecord, Outcome, Outco
 from responder.core.alert import Alert, AlertState, Delivery
 from responder.core.alerting import AlertOrder, plan_alerts
 from responder.core.argocd import AppKey
-from responder.core.guards import SPENT
 from responder.core.incident import Incident
+from responder.core.limiting import SPENT
 from responder.core.parenting import parent_of
 from responder.core.plan import Plan, plan
 from responder.core.promotion import Block

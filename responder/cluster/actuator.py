@@ -27,8 +27,8 @@ from responder.core.actions import (
 )
 from responder.core.appwire import INFO_ACTION, NotAnApplicationError, decode_application
 from responder.core.argocd import AppKey, Application, OperationPhase, OperationRecord
-from responder.core.guards import running_in
 from responder.core.hooks import HookRun
+from responder.core.stopping import running_in
 from responder.ports import Clock
 
 USERNAME = "argocd-hook-responder"

@@ -25,13 +25,16 @@ from responder.core.actions import (
 from responder.core.argocd import OperationPhase
 from responder.core.attempts import OperationView
 from responder.core.blocking import new_block
+from responder.core.candidate import Candidate, Guards
 from responder.core.failure import Diagnosis
 from responder.core.gate import subject_of
-from responder.core.guards import GUARDS, Candidate, Guards, cooled_at, judge, stale_job
+from responder.core.guards import GUARDS, judge
 from responder.core.incident import Incident
+from responder.core.limiting import cooled_at
 from responder.core.promotion import Block
 from responder.core.rules import Facts, Matching, Rule, RuleAction, Rulebook, match
 from responder.core.situation import Situation
+from responder.core.stopping import stale_job
 
 BY_HAND = "by hand"  # the rule's name of what a person orders
 _APPROVAL_LASTS = timedelta(hours=1)

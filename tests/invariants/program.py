@@ -13,7 +13,8 @@ from responder.cluster.reflector import Reflector
 from responder.cluster.reviews import Permissions
 from responder.core.alert import Alert
 from responder.core.argocd import AppKey, Application
-from responder.core.guards import GUARDS, Guards
+from responder.core.candidate import Guards
+from responder.core.guards import GUARDS
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident
 from responder.core.plan import Plan, plan

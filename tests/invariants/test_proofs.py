@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from responder.cluster.actuator import USERNAME, Actuator
-from responder.core import guards
+from responder.core import limiting, permitting, repeating, stopping
 from responder.core.actions import Act, ActionKind, Outcome, Resync, Switch, Terminate
-from responder.core.guards import GUARDS, Guards
+from responder.core.candidate import Guard, Guards
+from responder.core.guards import GUARDS
 from responder.core.incident import IncidentState
 from responder.core.plan import Plan
 from responder.core.situation import Situation
@@ -29,7 +30,7 @@ from tests.invariants.transport import Fault
 Night = Callable[[Breaks, Rules], Theatre]
 
 
-def without(kind: ActionKind, *gone: guards.Guard) -> Guards:
+def without(kind: ActionKind, *gone: Guard) -> Guards:
     assert set(gone) <= set(GUARDS[kind])
     return {**GUARDS, kind: tuple(guard for guard in GUARDS[kind] if guard not in gone)}
 
@@ -77,7 +78,7 @@ class ForgetsActs(WritesBlindly):
     """Nor does it look at what was done before."""
 
     def __init__(self) -> None:
-        self.guards = without(ActionKind.RESYNC, guards._not_twice, guards._ended, guards._cooldown)
+        self.guards = without(ActionKind.RESYNC, permitting.not_twice, repeating.ended, limiting.cooldown)
 
     def change(self, planned: Plan, situation: Situation) -> Plan:
         del situation
@@ -145,7 +146,7 @@ class EndsWhatRuns(Breaks):
     actuator = KillsWhatRuns
 
     def __init__(self) -> None:
-        self.guards = without(ActionKind.TERMINATE, guards._no_running_container)
+        self.guards = without(ActionKind.TERMINATE, stopping.no_running_container)
 
 
 def a_sibling_runs_on(breaks: Breaks, configured: Rules) -> Theatre:
@@ -239,8 +240,13 @@ def healed_without_a_hook(breaks: Breaks, configured: Rules) -> Theatre:
 
 PROOFS: list[tuple[str, Night, Callable[[], Breaks], Rules]] = [
     ("I1", two_at_once, ForgetsActs, rules()),
-    ("I2", half_applied, lambda: Unguarded(without(ActionKind.RESYNC, guards._harmless, guards._not_blocked)), rules()),
-    ("I3", always_locked_out, lambda: Unguarded(without(ActionKind.RESYNC, guards._budget)), rules()),
+    (
+        "I2",
+        half_applied,
+        lambda: Unguarded(without(ActionKind.RESYNC, repeating.harmless, repeating.not_blocked)),
+        rules(),
+    ),
+    ("I3", always_locked_out, lambda: Unguarded(without(ActionKind.RESYNC, limiting.budget)), rules()),
     ("I4", engaged, IgnoresTheSwitch, rules()),
     ("I5", a_sibling_runs_on, EndsWhatRuns, rules()),
     ("I6", locked_out, RecordsNothingBefore, rules()),

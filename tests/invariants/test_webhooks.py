@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from responder.core.actions import ActionKind
 from responder.core.argocd import AppKey
-from responder.core.guards import GUARDS, Guards, _harmless, _not_blocked
+from responder.core.candidate import Guards
+from responder.core.guards import GUARDS
+from responder.core.repeating import harmless, not_blocked
 from responder.demo.resources import Json
 from responder.ports import AddWakeup, Trigger, Wakeup
 from responder.reconcile import Reconciler
@@ -75,7 +77,7 @@ class TrustsTheWebhook(Breaks):
 
     @property
     def guards(self) -> Guards:  # type: ignore[override] # a table that changes with what was heard
-        gone = (_harmless, _not_blocked) if self._heard else ()
+        gone = (harmless, not_blocked) if self._heard else ()
         return {**GUARDS, ActionKind.RESYNC: tuple(g for g in GUARDS[ActionKind.RESYNC] if g not in gone)}
 
 

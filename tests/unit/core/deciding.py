@@ -6,9 +6,9 @@ import msgspec
 
 from responder.core.actions import ActionKind, ActionRecord, Decision, Mode, Outcome, OutcomeResult, Switch
 from responder.core.argocd import OperationPhase, OperationRecord
+from responder.core.candidate import Candidate
 from responder.core.evidence import Freshness
 from responder.core.failure import Category, Confidence, Diagnosis, Retry, StateLeft
-from responder.core.guards import Candidate
 from responder.core.hooks import HookRun
 from responder.core.incident import FailingHook, HookIdentity, Incident, IncidentState
 from responder.core.promotion import Block

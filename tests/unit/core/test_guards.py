@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from responder.core.actions import ActionKind, Mode, OutcomeResult, Switch, VerdictResult
 from responder.core.argocd import OperationPhase, SyncRequest
+from responder.core.candidate import Candidate
 from responder.core.evidence import Freshness, Gap, GapReason
 from responder.core.failure import Confidence, Retry, StateLeft
-from responder.core.guards import GUARDS, Candidate, cooled_at, judge
+from responder.core.guards import GUARDS, judge
 from responder.core.hooks import ContainerKind, HookRun
+from responder.core.limiting import cooled_at
 from responder.core.rules import Condition
 from responder.core.situation import Situation
 from tests.unit.core.deciding import (

@@ -1,0 +1,56 @@
+"""One action that somebody wants, as the guards are shown it."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from responder.core.actions import ActionKind, Reason
+from responder.core.argocd import OperationRecord
+from responder.core.attempts import OperationView
+from responder.core.failure import Diagnosis
+from responder.core.hooks import HookRun
+from responder.core.rules import Rule
+from responder.core.situation import Situation
+
+
+class Candidate:
+    """One action that one rule (or one person) wants, for the newest operation of the incident."""
+
+    __slots__ = ("delay", "diagnosis", "kind", "opened_at", "person", "revisions", "rule", "situation", "view")
+
+    def __init__(
+        self,
+        situation: Situation,
+        view: OperationView,
+        diagnosis: Diagnosis,
+        kind: ActionKind,
+        rule: Rule,
+        *,
+        opened_at: datetime,
+        delay: float = 0.0,
+        person: str = "",
+    ) -> None:
+        self.situation = situation
+        self.view = view
+        self.diagnosis = diagnosis
+        self.kind = kind
+        self.rule = rule
+        self.opened_at = opened_at
+        self.delay = delay
+        self.person = person
+        self.revisions = view.record.revisions or view.record.request.revisions
+
+    @property
+    def record(self) -> OperationRecord:
+        return self.view.record
+
+    @property
+    def runs(self) -> tuple[HookRun, ...]:
+        return tuple(h.run for a in self.view.attempts for h in a.hooks if h.run is not None)
+
+
+def word(guard: str, passed: bool, yes: str, no: str) -> Reason:
+    return Reason(guard, yes if passed else no, passed)
+
+
+Guard = Callable[[Candidate], Reason]
+Guards = Mapping[ActionKind, tuple[Guard, ...]]

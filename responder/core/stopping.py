@@ -1,0 +1,78 @@
+"""Guards of what ends something: of `stop-retries`, `terminate` and `delete-hook`; and what runs still."""
+
+from responder.core.actions import Reason
+from responder.core.argocd import OperationPhase
+from responder.core.attempts import OperationView
+from responder.core.candidate import Candidate, word
+from responder.core.failure import Confidence, Retry
+from responder.core.hooks import ContainerKind, ContainerState, HookRun
+
+
+def waits(c: Candidate) -> Reason:
+    return word(
+        "waiting",
+        c.record.waiting,
+        "the operation waits between attempts",
+        f"the operation does not wait for a retry ({c.record.operation_phase.value})",
+    )
+
+
+def hopeless(c: Candidate) -> Reason:
+    d = c.diagnosis
+    sure = d.confidence in (Confidence.CERTAIN, Confidence.LIKELY)
+    bad = d.retry in (Retry.UNSAFE, Retry.FUTILE)
+    return word(
+        "retry",
+        sure and bad,
+        f"another attempt is {d.retry.value}: {d.retry_reason}",
+        f"retry is {d.retry.value}, {d.confidence.value}",
+    )
+
+
+def operation_runs(c: Candidate) -> Reason:
+    runs = c.record.operation_phase is OperationPhase.RUNNING and c.record.finished_at is None and not c.record.replaced
+    return word("running", runs, "the operation runs", f"the operation is {c.record.operation_phase.value}")
+
+
+def no_running_container(c: Candidate) -> Reason:
+    """I5: no running migration container is ended without a person."""
+    name = running_container(c.view)
+    if name:
+        return Reason("running-container", f"{name} runs", passed=bool(c.person))
+    return Reason("running-container", "no migration container runs", passed=True)
+
+
+def running_container(view: OperationView) -> str:
+    """A container that runs and may be a migration, or a hook of which that is not known; empty when there is none."""
+    for hook in (h for attempt in view.attempts for h in attempt.hooks):
+        if hook.run is None and hook.result.hook_phase == "Running":
+            return f"hook {hook.result.name}, of which nothing was seen,"
+        if hook.run is not None and (found := running_in(hook.run)):
+            return found
+    return ""
+
+
+def running_in(run: HookRun) -> str:
+    """The same of one run."""
+    standing = [pod for pod in run.pods if pod.gone_at is None]
+    for pod in standing:
+        for container in pod.containers:
+            if container.kind is not ContainerKind.SIDECAR and container.state is ContainerState.RUNNING:
+                return f"container {container.name} of {pod.name}"
+    unseen = run.active > len(standing) and run.gone_at is None and not (run.failed or run.completed)
+    return f"a Pod of {run.name} that was not seen" if unseen else ""
+
+
+def stands(c: Candidate) -> Reason:
+    standing = stale_job(c.view)
+    return word("stale", standing is not None, "a finished Job stands in the way", "no finished Job stands in the way")
+
+
+def stale_job(view: OperationView) -> HookRun | None:
+    """The finished Job of an earlier operation that answers for, or cannot be replaced by, this one's hook."""
+    for attempt in view.attempts:
+        for hook in attempt.hooks:
+            finished = hook.run is not None and (hook.run.failed or hook.run.completed) and hook.run.gone_at is None
+            if finished and (hook.stale or "field is immutable" in hook.result.message):
+                return hook.run
+    return None
