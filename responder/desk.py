@@ -233,11 +233,15 @@ class Desk:
         held = [b for b in self._loader.blocks.values() if b.expires_at is None or b.expires_at > now]
         return sorted(held, key=lambda b: b.created_at, reverse=True)
 
-    async def gate(self, service: str, environment: str, revision: str, *, for_sync: bool = False) -> GateAnswer:
-        return await self._gatekeeper.subject(service, environment, revision, for_sync=for_sync)
+    async def gate(
+        self, service: str, environment: str, revision: str, *, images: Sequence[str] = (), for_sync: bool = False
+    ) -> GateAnswer:
+        return await self._gatekeeper.subject(service, environment, revision, images=images, for_sync=for_sync)
 
-    async def gate_application(self, key: AppKey, revision: str, *, for_sync: bool = False) -> GateAnswer:
-        return await self._gatekeeper.application(key, revision, for_sync=for_sync)
+    async def gate_application(
+        self, key: AppKey, revision: str, *, images: Sequence[str] = (), for_sync: bool = False
+    ) -> GateAnswer:
+        return await self._gatekeeper.application(key, revision, images=images, for_sync=for_sync)
 
     # The kill switch's other half: a restored store (I12).
 

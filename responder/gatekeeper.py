@@ -10,9 +10,9 @@ import msgspec
 
 from responder.core.argocd import AppKey, Application, OperationRecord
 from responder.core.attempts import OperationView
-from responder.core.gate import Candidate, answer, blocks_on, subject_of
+from responder.core.gate import Candidate, Place, answer, blocks_on, images_at, pending, subject_of, syncing
 from responder.core.hooks import HookRun
-from responder.core.promotion import GateAnswer, GateResult
+from responder.core.promotion import Block, GateAnswer, GateResult
 from responder.core.situation import Policy
 from responder.loading import Loader, Rules
 from responder.ports import Clock, Cluster
@@ -100,14 +100,6 @@ def _same(before: Sequence[object], now: Sequence[object]) -> bool:
     return len(before) == len(now) and all(map(operator.is_, before, now))
 
 
-def _syncing(app: Application) -> str:
-    """The revision of the operation that runs; empty when none is seen to: an ended one is another's."""
-    state = app.operation
-    if state is None or state.operation_phase.terminal:
-        return ""
-    return next(iter(state.revisions or state.request.revisions), "")
-
-
 class Gatekeeper:
     def __init__(self, cluster: Cluster, loader: Loader, clock: Clock, rules: Callable[[], Rules]) -> None:
         self._cluster = cluster
@@ -118,49 +110,60 @@ class Gatekeeper:
         self._joined: OrderedDict[AppKey, _Joined] = OrderedDict()
         self._joining: WeakValueDictionary[AppKey, asyncio.Lock] = WeakValueDictionary()
 
-    async def subject(self, service: str, environment: str, revision: str, *, for_sync: bool = False) -> GateAnswer:
+    async def subject(
+        self, service: str, environment: str, revision: str, *, images: Sequence[str] = (), for_sync: bool = False
+    ) -> GateAnswer:
         apps = await self._subjects.at(service, environment, self._rules().policy)
-        if for_sync and not revision:
-            revision = next((found for app in self._known(apps) if (found := _syncing(app))), "")
-        return await self._answer(apps, service, environment, revision, for_sync=for_sync)
+        place = Place(service, environment, revision, frozenset(images))
+        return await self._answer(list(self._known(apps)), place, for_sync=for_sync)
 
-    async def application(self, key: AppKey, revision: str, *, for_sync: bool = False) -> GateAnswer:
+    async def application(
+        self, key: AppKey, revision: str, *, images: Sequence[str] = (), for_sync: bool = False
+    ) -> GateAnswer:
         app = self._cluster.application(key)
         if app is None:
-            observed = self._cluster.freshness().observed_at
-            return GateAnswer(GateResult.PENDING, f"Application {key} is not known", observed_at=observed)
-        if for_sync and not revision:
-            revision = _syncing(app)
-        service, environment = _place(app, self._rules().policy)
-        return await self._answer([key], service, environment, revision, for_sync=for_sync)
+            return pending(f"Application {key} is not known", self._cluster.freshness())
+        place = Place(*_place(app, self._rules().policy), revision, frozenset(images))
+        return await self._answer([app], place, for_sync=for_sync)
 
-    async def _answer(
-        self, apps: Sequence[AppKey], service: str, environment: str, revision: str, *, for_sync: bool
-    ) -> GateAnswer:
-        rules, fresh = self._rules(), self._cluster.freshness()
-        blocks = tuple(self._loader.blocks.values())
-        held = blocks_on(blocks, service, environment, revision, self._clock.now(), rules.policy.environments)
-        held.sort(key=lambda b: b.created_at, reverse=True)
-        if for_sync and not held and revision and apps:
-            return await self._before(service, environment, revision)
-        if not revision and not held:
-            return GateAnswer(GateResult.PENDING, "no revision was named", observed_at=fresh.observed_at)
-        candidates = [await self._candidate(app, rules) for app in self._known(apps)]
-        return answer(candidates, held, revision, fresh, asked=f"{service} in {environment}")
+    async def _answer(self, apps: Sequence[Application], place: Place, *, for_sync: bool) -> GateAnswer:
+        fresh = self._cluster.freshness()
+        if for_sync and not place.revision:
+            place = msgspec.structs.replace(place, revision=syncing(apps))
+        held = await self._held(apps, place)
+        if held:
+            return answer((), held, place.revision, fresh, asked=place.service)
+        if not place.revision:
+            return pending("no revision was named, and no single running sync tells it", fresh)
+        if for_sync and apps:
+            return await self._before(place)
+        candidates = [await self._candidate(app) for app in apps]
+        return answer(candidates, (), place.revision, fresh, asked=f"{place.service} in {place.environment}")
 
-    async def _before(self, service: str, environment: str, revision: str) -> GateAnswer:
+    async def _held(self, apps: Sequence[Application], place: Place) -> list[Block]:
+        """By what was named; then by the images of hooks that ran at that revision, as far as we saw them."""
+        blocks = [b for b in self._loader.blocks.values() if b.service == place.service]
+        if not blocks:
+            return []
+        now, order = self._clock.now(), self._rules().policy.environments
+        if held := blocks_on(blocks, place, now, order):
+            return held
+        seen = images_at([await self._candidate(app) for app in apps], place.revision)
+        return blocks_on(blocks, msgspec.structs.replace(place, images=place.images | seen), now, order)
+
+    async def _before(self, place: Place) -> GateAnswer:
         """``for=sync``: the environments before this one must have it; in its own only blocks count."""
         order, fresh = self._rules().policy.environments, self._cluster.freshness()
         if not fresh.synced or fresh.trouble:
-            return answer((), (), revision, fresh, asked=service)
-        if order and environment not in order:
-            why = f"{environment} is not in promotion.environments: what comes before it is not known"
-            return GateAnswer(GateResult.PENDING, why, observed_at=fresh.observed_at)
-        for earlier in order[: order.index(environment)] if order else ():
-            found = await self.subject(service, earlier, revision)
+            return answer((), (), place.revision, fresh, asked=place.service)
+        if order and place.environment not in order:
+            why = f"{place.environment} is not in promotion.environments: what comes before it is not known"
+            return pending(why, fresh)
+        for earlier in order[: order.index(place.environment)] if order else ():
+            found = await self.subject(place.service, earlier, place.revision, images=tuple(place.images))
             if found.result is not GateResult.SUCCESS:
                 return found
-        return GateAnswer(GateResult.SUCCESS, f"nothing holds {service} back", observed_at=fresh.observed_at)
+        return GateAnswer(GateResult.SUCCESS, f"nothing holds {place.service} back", observed_at=fresh.observed_at)
 
     def _known(self, keys: Sequence[AppKey]) -> Iterator[Application]:
         for key in keys:
@@ -168,8 +171,8 @@ class Gatekeeper:
             if app is not None:
                 yield app
 
-    async def _candidate(self, app: Application, rules: Rules) -> Candidate:
-        return Candidate(app, await self._views(app, rules), self._loader.incident_of(app.key))
+    async def _candidate(self, app: Application) -> Candidate:
+        return Candidate(app, await self._views(app, self._rules()), self._loader.incident_of(app.key))
 
     async def _views(self, app: Application, rules: Rules) -> tuple[OperationView, ...]:
         """Joined anew only when something was seen to change: everything stored was seen in the cluster before."""

@@ -8,7 +8,7 @@ from responder.core.actions import ActionKind, Decision, Mode
 from responder.core.argocd import OperationPhase
 from responder.core.attempts import OperationView
 from responder.core.failure import Diagnosis, StateLeft
-from responder.core.gate import subject_of
+from responder.core.gate import images_of, subject_of
 from responder.core.incident import Incident
 from responder.core.promotion import LEFT_BEHIND, Block
 from responder.core.rules import Rule, RuleAction
@@ -43,6 +43,7 @@ def new_block(
             owner=incident.owner,
             created_at=situation.now,
             created_by=f"rule {rule.name}",
+            images=_images(incident, situation.views),
             expires_at=situation.now + timedelta(seconds=action.lasts) if ends_by_time and action.lasts else None,
         )
     ]
@@ -56,6 +57,14 @@ def _hooks(incident: Incident) -> str:
     return _BETWEEN_HOOKS.join(str(f.hook) for f in incident.failing)
 
 
+def _images(incident: Incident, views: tuple[OperationView, ...]) -> tuple[str, ...]:
+    """Of the hooks that failed: a migration is its image, under whatever revision another environment brings it in."""
+    failing = {f.hook for f in incident.failing}
+    ours = (v for v in views if v.record.started_at in incident.operations)
+    hooks = (h for v in ours for a in v.attempts for h in a.hooks if h.identity in failing)
+    return tuple(dict.fromkeys(image for hook in hooks for image in images_of(hook)))
+
+
 def settle_blocks(situation: Situation, incident: Incident | None) -> list[Block]:
     """Those that change now: ended, proven, worsened, or flagged because their Application is gone."""
     settled = [(block, _settled(block, situation, incident)) for block in situation.blocks]
@@ -66,7 +75,7 @@ def _settled(block: Block, situation: Situation, incident: Incident | None) -> B
     if situation.app is None or situation.app.uid != block.app_uid:
         block = msgspec.structs.replace(block, flagged=True)
     if incident is not None and incident.id == block.incident_id and incident.state.open:
-        return _worsened(block, incident)
+        return _worsened(block, incident, situation.views)
     if block.expires_at is not None and block.expires_at <= situation.now:
         return msgspec.structs.replace(block, ended_at=block.expires_at, ended_by="time")
     proven = _proven_at(block, situation.views)
@@ -78,12 +87,13 @@ def _settled(block: Block, situation: Situation, incident: Incident | None) -> B
     return msgspec.structs.replace(block, proven_at=proven, ended_at=proven, ended_by="the same hook ended well")
 
 
-def _worsened(block: Block, incident: Incident) -> Block:
+def _worsened(block: Block, incident: Incident, views: tuple[OperationView, ...]) -> Block:
     """What was left behind can turn out worse, other hooks can fail, other revisions too."""
     block = msgspec.structs.replace(
         block,
         hook=_hooks(incident) or block.hook,
         revisions=tuple(dict.fromkeys((*block.revisions, *incident.revisions))) if block.revisions else (),
+        images=tuple(dict.fromkeys((*block.images, *_images(incident, views)))),
     )
     diagnosis = incident.diagnosis
     if diagnosis is None or diagnosis.state_left in (block.state_left, StateLeft.NONE):

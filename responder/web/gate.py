@@ -19,13 +19,17 @@ Name = Annotated[str, msgspec.Meta(max_length=512)]
 
 
 class GateQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"purpose": "for"}):
-    """Service and environment, or namespace and application. With ``for=sync`` the revision may be left out."""
+    """Service and environment, or namespace and application. With ``for=sync`` the revision may be left out.
+
+    ``image``: what is about to be deployed, several times: what left something half done elsewhere is held by it too.
+    """
 
     service: Name = ""
     environment: Name = ""
     namespace: Name = ""
     application: Name = ""
     revision: Name = ""
+    image: tuple[Name, ...] = ()
     purpose: Literal["", "sync"] = ""
 
 
@@ -77,15 +81,19 @@ def _complete(asked: GateQuery) -> None:
     ):
         raise web.HTTPBadRequest(text="name either service and environment, or namespace and application")
     if not asked.revision and asked.purpose != "sync":
-        raise web.HTTPBadRequest(text="revision is missing; only for=sync of an application goes without")
+        raise web.HTTPBadRequest(
+            text="revision is missing; only for=sync goes without: it takes that of the running sync"
+        )
 
 
 async def _answered(faces: Faces, asked: GateQuery) -> GateAnswer:
     for_sync = asked.purpose == "sync"
     if asked.service:
-        return await faces.desk.gate(asked.service, asked.environment, asked.revision, for_sync=for_sync)
+        return await faces.desk.gate(
+            asked.service, asked.environment, asked.revision, images=asked.image, for_sync=for_sync
+        )
     key = AppKey(asked.namespace, asked.application)
-    return await faces.desk.gate_application(key, asked.revision, for_sync=for_sync)
+    return await faces.desk.gate_application(key, asked.revision, images=asked.image, for_sync=for_sync)
 
 
 async def list_blocks(request: web.Request) -> web.Response:

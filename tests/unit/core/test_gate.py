@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from responder.core.argocd import Deployment, OperationPhase, OperationRecord
 from responder.core.evidence import Freshness
 from responder.core.failure import StateLeft
-from responder.core.gate import Candidate, answer, blocks_on, subject_of
+from responder.core.gate import Candidate, Place, answer, blocks_on, images_at, subject_of, syncing
 from responder.core.hooks import HookRun
 from responder.core.promotion import Block, GateAnswer, GateResult
 from responder.core.situation import Policy
@@ -163,8 +163,15 @@ ORDER = ("dev", "staging", "production")
 LEFT = [StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED]
 
 
-def holds(held: Block, environment: str, revision: str = REVISION, service: str = "orders", now: float = 50) -> bool:
-    return bool(blocks_on([held], service, environment, revision, at(now), ORDER))
+def holds(
+    held: Block,
+    environment: str,
+    revision: str = REVISION,
+    service: str = "orders",
+    now: float = 50,
+    images: frozenset[str] = frozenset(),
+) -> bool:
+    return bool(blocks_on([held], Place(service, environment, revision, images), at(now), ORDER))
 
 
 @pytest.mark.parametrize("left", list(StateLeft))

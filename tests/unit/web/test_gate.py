@@ -97,7 +97,7 @@ async def test_a_gate_hook_waits_until_the_operation_that_it_is_of_is_seen(world
 
     found = await ask(client, namespace="argocd", application="orders", **{"for": "sync"})
 
-    assert (found["result"], found["reason"]) == ("pending", "no revision was named")
+    assert (found["result"], found["reason"]) == ("pending", "no revision was named, and no single running sync tells it")
 
 
 async def test_a_gate_hook_of_an_environment_that_is_not_in_the_order_waits(world: World, client: Client) -> None:
