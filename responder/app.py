@@ -284,21 +284,22 @@ class Responder:
 
 
 def _load_rules(settings: Settings) -> Rules:
+    recognised = _signatures(settings)
     return Rules(
-        rulebook=_rulebook(settings),
+        rulebook=_rulebook(settings, recognised),
         policy=_policy(settings),
-        signatures=_signatures(settings),
+        signatures=recognised,
         control_plane=settings.argocd.namespace,
         clusters={address: c.name for c in settings.clusters for address in (c.server.rstrip("/"), c.name) if address},
     )
 
 
-def _rulebook(settings: Settings) -> Rulebook:
+def _rulebook(settings: Settings, recognised: Signatures) -> Rulebook:
     if settings.rules is None:
         return Rulebook()
     try:
         text = read_text(settings.rules)
-        return parse_rules(text, str(settings.rules), frozenset(r.name for r in settings.receivers))
+        return parse_rules(text, str(settings.rules), frozenset(r.name for r in settings.receivers), recognised)
     except RulesError as error:
         raise ConfigError(list(error.problems)) from error
 
@@ -319,6 +320,7 @@ def _policy(settings: Settings) -> Policy:
         mode=actions.mode,
         per_application_day=actions.ceilings.per_application_day,
         per_responder_hour=actions.ceilings.per_responder_hour,
+        per_cause=actions.ceilings.per_cause,
         expire_after=actions.expire_after,
         historic_after=actions.historic_after,
         alert_floor=actions.alert_floor,

@@ -24,7 +24,7 @@ def _read(path: Path) -> None:
     if _holds_signatures(data):
         signatures([path])  # with the shipped ones: they share tools, tables and names
     elif _holds_rules(data):
-        parse_rules(text, str(path), receivers=None)
+        parse_rules(text, str(path), None, signatures())
     elif found := _named_by(parse_settings(text, str(path), path.parent)):
         raise ConfigError(found)
 
@@ -48,14 +48,18 @@ def _named_by(settings: Settings) -> list[str]:
     """Faults of the files that a configuration names. Secrets are not read: they need not be on this machine."""
     reads: list[Callable[[], object]] = []
     if settings.rules is not None:
-        reads.append(partial(_read_rules, settings.rules, frozenset(r.name for r in settings.receivers)))
+        reads.append(partial(_read_rules, settings.rules, settings))
     reads += [partial(signatures, [path]) for path in settings.signatures]
     reads += [partial(_read_template, r.template) for r in settings.receivers if r.template is not None]
     return [fault for read in reads for fault in _faults(read)]
 
 
-def _read_rules(path: Path, receivers: frozenset[str]) -> None:
-    parse_rules(read_text(path), str(path), receivers)
+def _read_rules(path: Path, settings: Settings) -> None:
+    try:
+        recognised = signatures(settings.signatures)
+    except (SignatureError, OSError):  # told of the signature file itself
+        recognised = None
+    parse_rules(read_text(path), str(path), frozenset(r.name for r in settings.receivers), recognised)
 
 
 def _read_template(path: Path) -> None:

@@ -1,7 +1,6 @@
 """``rules.yaml``: read strictly. What cannot be meant, or can never happen, is refused with its place and a remedy."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -11,19 +10,12 @@ from pydantic import BeforeValidator, Field, model_validator
 from responder.core.actions import ActionKind, Mode
 from responder.core.alert import Severity
 from responder.core.duration import Duration
-from responder.core.failure import Category, Confidence, Retry, StateLeft
-from responder.core.rules import COMPARISON, Condition, Facts, Rule, RuleAction, Rulebook, glob, is_glob
+from responder.core.impossible import contradictions, never_done, never_matches, unreachable
+from responder.core.rules import COMPARISON, Condition, Facts, Rule, RuleAction, Rulebook, glob
+from responder.core.signatures import Signatures
 from responder.core.strictyaml import Document, FileError, Model, Path, kind_of, suggest
+from responder.core.vocabulary import WORDS
 
-SYNC_PHASES = ("PreSync", "Sync", "PostSync", "SyncFail", "PreDelete", "PostDelete")
-WORDS: dict[str, tuple[str, ...]] = {
-    "category": tuple(Category),
-    "retry": tuple(Retry),
-    "state_left": tuple(StateLeft),
-    "confidence": tuple(Confidence),
-    "sync_phase": SYNC_PHASES,
-    "initiated_by": ("user", "automated"),
-}
 FIELDS = tuple(field.name for field in msgspec.structs.fields(Facts))
 
 
@@ -104,11 +96,33 @@ class _File(Model):
     rules: tuple[_Rule, ...] = Field(max_length=1000)
 
 
-def parse_rules(text: str, file: str, receivers: frozenset[str] | None) -> Rulebook:
+class Known(msgspec.Struct, frozen=True):
+    """What a rule may name beside the closed vocabularies. None, or no such field: any name may be one."""
+
+    receivers: frozenset[str] | None = None
+    names: Mapping[str, frozenset[str]] = msgspec.field(default_factory=dict)  # by condition: tool, database
+    passing: frozenset[str] = frozenset()  # categories that a signature says to pass by themselves
+
+
+def known(receivers: frozenset[str] | None, signatures: Signatures | None = None) -> Known:
+    """With the tools and databases that the signatures can recognise."""
+    if signatures is None:
+        return Known(receivers)
+    names = {
+        "tool": frozenset(signatures.tools) | {s.tool for s in signatures.signatures if s.tool},
+        "database": frozenset(s.database for s in signatures.signatures if s.database),
+    }
+    passing = frozenset(s.category.value for s in signatures.signatures if s.passes and s.category)
+    return Known(receivers, names, passing)
+
+
+def parse_rules(
+    text: str, file: str, receivers: frozenset[str] | None, signatures: Signatures | None = None
+) -> Rulebook:
     """Raises `RulesError` with everything that is wrong; nothing else. Without `receivers` any name may be one."""
     try:
         document = Document(text, file)
-        reading = _Reading(document, document.read(_File), receivers)
+        reading = _Reading(document, document.read(_File), known(receivers, signatures))
     except FileError as error:
         raise RulesError(error.problems) from error
     rulebook = reading.rulebook()
@@ -118,10 +132,10 @@ def parse_rules(text: str, file: str, receivers: frozenset[str] | None) -> Ruleb
 
 
 class _Reading:
-    def __init__(self, document: Document, written: _File, receivers: frozenset[str] | None) -> None:
+    def __init__(self, document: Document, written: _File, known: Known) -> None:
         self._document = document
         self._written = written
-        self._receivers = receivers
+        self._known = known
         self.problems: list[str] = []
 
     def rulebook(self) -> Rulebook:
@@ -130,7 +144,8 @@ class _Reading:
         if not self.problems:  # the rest reasons about rules that are whole
             for at, rule in enumerate(rules):
                 self._combinations(at, rule)
-            self._unreachable(rules)
+            for at, reason in unreachable(rules):
+                self._fault(("rules", at), reason)
         defaults = self._written.defaults
         return Rulebook(rules, defaults.mode, defaults.budget, defaults.cooldown.total_seconds())
 
@@ -157,9 +172,9 @@ class _Reading:
 
     def _receiver(self, do: _Do, path: Path) -> None:
         name = do.alert.receiver if do.alert else None
-        if name and self._receivers is not None and name not in self._receivers:
-            known = suggest(name, self._receivers) or ", none is"
-            self._fault(path, f"receiver {name!r} is not configured{known}")
+        receivers = self._known.receivers
+        if name and receivers is not None and name not in receivers:
+            self._fault(path, f"receiver {name!r} is not configured{suggest(name, receivers) or ', none is'}")
 
     def _names(self, rules: tuple[Rule, ...]) -> None:
         seen: set[str] = set()
@@ -203,85 +218,22 @@ class _Reading:
             return ""
         if field in WORDS and not any(glob(item, word) for word in WORDS[field]):
             self._fault(path, f"{item[:60]!r} is no {field}{suggest(item, WORDS[field])}")
+        named = self._known.names.get(field)
+        if named is not None and not any(glob(item, name) for name in named):
+            self._fault(path, f"{item[:60]!r}: no signature knows this {field}{suggest(item, named)}")
         return item
 
     def _combinations(self, at: int, rule: Rule) -> None:
+        passing = self._known.passing
+        if reason := never_matches(rule, passing):
+            self._fault(("rules", at, "when"), f"{rule.name!r} can never match: {reason}")
+            return
         kinds = [action.kind for action in rule.actions]
         for number, action in enumerate(rule.actions):
             path: Path = ("rules", at, "do", number)
             if action.kind is not ActionKind.ALERT and action.kind in kinds[:number]:
                 self._fault(path, f"{action.kind}: written twice in one rule")
-            if reason := _impossible(rule, action):
+            if reason := never_done(rule, action, passing):
                 self._fault(path, f"{action.kind}: {reason}")
-        if ActionKind.RESYNC in kinds and ActionKind.STOP_RETRIES in kinds:
-            self._fault(("rules", at, "do"), "resync and stop-retries contradict each other: make two rules of it")
-
-    def _unreachable(self, rules: tuple[Rule, ...]) -> None:
-        for at, rule in enumerate(rules):
-            earlier = next((e for e in rules[:at] if not e.goes_on and _covers(e, rule)), None)
-            if earlier:
-                self._fault(
-                    ("rules", at),
-                    f"{rule.name!r} can never match: {earlier.name!r} (line {earlier.line}) always matches first; "
-                    "put it before that one, or give that one continue: true",
-                )
-
-
-def _impossible(rule: Rule, action: RuleAction) -> str:
-    """Why this action can never be carried out where this rule matches; empty when it can."""
-    retry, state, confidence = (_accepted(rule, field) for field in ("retry", "state_left", "confidence"))
-    match action.kind:
-        case ActionKind.RESYNC if rule.mode is Mode.APPROVE:
-            if retry <= {Retry.UNSAFE}:
-                return "nobody may order it where retry is unsafe: resolve what was left behind first"
-        case ActionKind.RESYNC:
-            if Retry.SAFE not in retry:
-                return "never done unless retry is safe: write retry: safe, or mode: approve"
-            if state <= {StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED}:
-                return "retry is never safe where something was left behind: write state_left: none, or leave it out"
-            if confidence <= {Confidence.GUESS}:
-                return "retry is never safe on a guess: write confidence: [certain, likely]"
-        case ActionKind.STOP_RETRIES:
-            if not retry & {Retry.UNSAFE, Retry.FUTILE}:
-                return "only done where another attempt is unsafe or futile: write retry: [unsafe, futile]"
-            if confidence <= {Confidence.GUESS}:
-                return "never done on a guess: write confidence: [certain, likely]"
-        case ActionKind.BLOCK if action.lasts is not None and StateLeft.NONE not in state:
-            return "for: a block ends by time only where nothing was left behind: leave it out"
-        case _:
-            pass
-    return ""
-
-
-def _accepted(rule: Rule, field: str) -> set[str]:
-    """The words of a closed vocabulary that this rule's conditions let through."""
-    conditions = [c for c in rule.conditions if c.field == field]
-    return {word for word in WORDS[field] if all(c.holds(word) for c in conditions)}
-
-
-def _covers(earlier: Rule, later: Rule) -> bool:
-    """Does the earlier one hold whenever the later one does? True only when it is certain."""
-    known = {condition.field: condition for condition in later.conditions}
-    return all(c.field in known and _implied(known[c.field], c) for c in earlier.conditions)
-
-
-def _implied(given: Condition, wanted: Condition) -> bool:
-    """Does `wanted` hold whenever `given`, about the same fact, does?"""
-    if given.field == "attempts":
-        return all(wanted.holds(n) for n in _turning_points(given, wanted) if given.holds(n))
-    if given.field in WORDS:
-        return all(wanted.holds(word) for word in WORDS[given.field] if given.holds(word))
-    if given.negated:
-        return "*" in wanted.values if not wanted.negated else set(wanted.values) <= set(given.values)
-    if wanted.negated:
-        return not any(is_glob(value) or not wanted.holds(value) for value in given.values)
-    return all(value in wanted.values or "*" in wanted.values or _inside(value, wanted) for value in given.values)
-
-
-def _inside(value: str, wanted: Condition) -> bool:
-    return not is_glob(value) and wanted.holds(value)
-
-
-def _turning_points(*conditions: Condition) -> set[int]:
-    bounds = {int(n) for c in conditions for value in c.values for n in re.findall("[0-9]+", value)}
-    return {0, *(b + step for b in bounds for step in (-1, 0, 1) if b + step >= 0)}
+        for reason in contradictions(rule):
+            self._fault(("rules", at, "do"), reason)
