@@ -112,8 +112,8 @@ class LogTape:
 
     def add(self, block: bytes) -> bool:
         """Stamped lines, each with its newline. True when a signature may know one of them."""
-        known = deque(begin for begin, _ in self._scan(block))
-        matched, suspect, at = bool(known), -1, 0
+        known, matched = self._known(block)
+        suspect, at = -1, 0
         while at < len(block):
             if suspect < at:  # looked for once, not again behind every line
                 found = next_suspect(block, at)
@@ -129,6 +129,18 @@ class LogTape:
                 known.popleft()
             self._hold_line(block[line : at - 1], hit)
         return matched
+
+    def _known(self, block: bytes) -> tuple[deque[int], bool]:
+        """Where the lines begin that are kept wherever they stand, and whether a signature may know one at all."""
+        found = (begin for begin, _ in self._scan(block))
+        if self._has_room_for_matches:
+            known = deque(found)
+            return known, bool(known)
+        return deque(), next(found, None) is not None
+
+    @property
+    def _has_room_for_matches(self) -> bool:
+        return self._matches_left > 0 and self._middle_left > 0
 
     def _alone(self, block: bytes, at: int) -> bool:
         """Must the line that begins here be looked at by itself, whatever it says?"""
@@ -170,7 +182,7 @@ class LogTape:
         if self._head_left > 0:
             self._head_left -= line.size
             self._keep(line)
-        elif hit and self._matches_left > 0 and self._middle_left > 0:
+        elif hit and self._has_room_for_matches:
             for held in (*self._last(_BEFORE), line):
                 self._keep_of_middle(held)
             self._after = _AFTER
