@@ -19,6 +19,7 @@ from responder.terminal import plain
 _ASK_EVERY = 5.0  # seconds; a short wait asks twenty times
 _LARGEST = 64 << 20  # bytes of an answer
 _PAGE = 200
+_TERMINATION_LOG = 4096  # bytes that a kubelet keeps
 
 
 class AskError(Exception):
@@ -210,29 +211,50 @@ def _incident(server: Server, arguments: Namespace) -> dict[str, Any]:
 
 def ask_gate(arguments: Namespace) -> int:
     """Fails closed: what cannot be asked is no success, unless ``--fail-open`` says so; a refusal never is."""
-    deadline = time.monotonic() + arguments.wait
+    deadline, told = time.monotonic() + arguments.wait, ""
     while True:
         try:
             code, line = _answer(_server(arguments), arguments)
             final = code in (GOOD, NO)
         except AskError as error:
             opens = arguments.fail_open and not error.refused
-            code, line = GOOD if opens else error.code, f"could not ask: {error}"
+            code, line = GOOD if opens else error.code, plain(f"could not ask: {error}")
             final = error.refused
         if final or time.monotonic() >= deadline:
             sys.stdout.write(line + "\n")
+            _terminated(line, arguments.termination_log)
             return code
+        if line != told:
+            sys.stderr.write(f"waiting: {line}\n")  # whoever reads the log of a hook that hangs wants to know for what
+            sys.stderr.flush()
+            told = line
         time.sleep(max(0.0, min(_ASK_EVERY, arguments.wait / 20, deadline - time.monotonic())))
 
 
 def _answer(server: Server, arguments: Namespace) -> tuple[int, str]:
-    names = ("service", "environment", "namespace", "application", "revision", "for")
+    names = ("service", "environment", "namespace", "application", "revision", "image", "for")
     query = {name: getattr(arguments, name) for name in names if getattr(arguments, name)}
-    answer = server.ask("GET", f"/v1/gate?{urlencode(query)}")
+    answer = server.ask("GET", f"/v1/gate?{urlencode(query, doseq=True)}")
     code = {"success": GOOD, "failure": NO, "pending": NOT_YET}.get(str(answer.get("result")))
     if code is None:
         raise AskError(f"{arguments.server} does not answer like a gate")
-    return code, json.dumps(answer) if arguments.json else plain(f"{answer['result']}: {answer.get('reason', '')}")
+    return code, json.dumps(answer) if arguments.json else plain(_told(answer))
+
+
+def _told(answer: dict[str, Any]) -> str:
+    more = [f"{name} {answer[name]}" for name in ("incident", "block", "owner") if answer.get(name)]
+    shown = f" ({', '.join(more)})" if more else ""
+    return f"{answer['result']}: {answer.get('reason', '')}{shown}"
+
+
+def _terminated(line: str, log: Path | None) -> None:
+    """What `kubectl describe pod` shows of a hook after its log is gone; it changes no answer when it fails."""
+    if log is None:
+        return
+    try:
+        log.write_bytes(line.encode()[:_TERMINATION_LOG])
+    except OSError as error:
+        sys.stderr.write(f"{log}: cannot be written: {error.strerror}\n")
 
 
 # blocks and decisions

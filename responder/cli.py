@@ -219,6 +219,13 @@ def _gate(commands: "Commands") -> None:
     )  # fmt: skip
     for name in ("service", "environment", "namespace", "application", "revision"):
         parser.add_argument(f"--{name}", default="")
+    parser.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="IMAGE",
+        help="about to be deployed: what is half done elsewhere is held by its image too; may be given several times",
+    )
     parser.add_argument("--for", choices=["sync"], default="", help="sync: asked by a hook of the sync itself")
     parser.add_argument(
         "--wait", type=seconds, nargs="?", const=300.0, default=0.0, metavar="SECONDS",
@@ -227,6 +234,7 @@ def _gate(commands: "Commands") -> None:
     parser.add_argument(
         "--fail-open", action="store_true", help="0 when nobody answers; a token that is refused stays an error"
     )
+    parser.add_argument("--termination-log", type=Path, metavar="FILE", help="the answer there too, for a Pod's status")
     _asks_a_server(parser)
 
 

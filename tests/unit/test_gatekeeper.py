@@ -6,13 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from responder.core.argocd import AppKey, AttemptResult, OperationPhase
+from responder.core.argocd import AppKey, AttemptResult, OperationPhase, OperationState
 from responder.core.promotion import GateResult
 from responder.gatekeeper import Gatekeeper, Subjects
 from responder.ports import PutOperation
 from responder.store.sqlite import SqliteStore
-from tests.contract.store.examples import BILLING, ORDERS, StandingClock
-from tests.unit.web.world import REVISION, World, failed_operation
+from tests.contract.store.examples import BILLING, NIGHT, ORDERS, StandingClock
+from tests.unit.web.world import REVISION, World, failed_operation, redacted
 
 
 @pytest.fixture
@@ -104,3 +104,55 @@ async def test_two_applications_of_one_subject_must_both_have_it(world: World) -
 
     assert (await gate.application(ORDERS, REVISION)).result is GateResult.SUCCESS
     assert (await gate.subject("orders", "staging", REVISION)).result is GateResult.PENDING
+
+
+# Schema skew: half applied in staging.
+
+IMAGE = "registry.example.com/shop/orders:5.2.0"
+OWN_COMMIT = "9" * 40  # production's own, with the same image
+
+
+async def half_applied_in_staging(world: World) -> None:
+    world.deploy(ORDERS, labels=STAGING)
+    await world.fail(redacted("laravel__mariadb__partial-ddl.log"), image=IMAGE)
+
+
+async def test_what_is_half_applied_in_staging_holds_its_image_in_production(world: World) -> None:
+    await half_applied_in_staging(world)
+    gate = keeper(world)
+
+    same = await gate.subject("orders", "production", OWN_COMMIT, images=(IMAGE,))
+    newer = await gate.subject("orders", "production", OWN_COMMIT, images=("registry.example.com/shop/orders:5.3.0",))
+
+    assert (same.result, same.incident is not None) == (GateResult.FAILURE, True)
+    assert newer.result is GateResult.PENDING
+
+
+async def test_an_image_that_ran_there_is_known_without_being_named(world: World) -> None:
+    await half_applied_in_staging(world)
+    app = world.deploy(BILLING, labels=PRODUCTION)
+    first_attempt = failed_operation(BILLING, app.uid, IMAGE)
+    world.cluster.records[BILLING] = [
+        msgspec.structs.replace(first_attempt, operation_phase=OperationPhase.RUNNING, revisions=(OWN_COMMIT,))
+    ]
+    gate = keeper(world)
+
+    held = await gate.application(BILLING, OWN_COMMIT, for_sync=True)
+
+    assert (held.result, held.block is not None) == (GateResult.FAILURE, True)
+
+
+async def test_a_sync_of_several_sources_waits_until_all_of_them_were_synced_before(world: World) -> None:
+    asks = world.deploy(BILLING, labels=PRODUCTION)
+    staging = world.deploy(ORDERS, labels=STAGING)
+    syncs = OperationState(NIGHT, OperationPhase.RUNNING, revisions=("1.8.2", OWN_COMMIT))
+    world.cluster.apps[BILLING] = msgspec.structs.replace(asks, operation=syncs)
+    gate = keeper(world)
+
+    results = []
+    for deployed in (("1.8.2", REVISION), ("1.8.2", OWN_COMMIT)):
+        history = (*staging.history, msgspec.structs.replace(staging.history[0], revisions=deployed))
+        world.cluster.apps[ORDERS] = msgspec.structs.replace(staging, history=history)
+        results.append((await gate.application(BILLING, "", for_sync=True)).result)
+
+    assert results == [GateResult.PENDING, GateResult.SUCCESS]

@@ -160,7 +160,7 @@ def state(phase: OperationPhase, *results: ResourceResult, retry: int = 0, **mor
         finished_at=None if finished is None else at(finished),
         retry_count=retry,
         request=more.pop("request", AUTOMATED),
-        revisions=(REVISION,),
+        revisions=more.pop("revisions", (REVISION,)),
         sources="the sources",
         results=results,
         **more,

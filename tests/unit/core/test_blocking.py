@@ -141,6 +141,23 @@ def test_a_rule_blocks_the_revision_and_tells_why() -> None:
     assert made.reason == "argocd/orders failed: dirty-state; left behind: dirty"
 
 
+def test_it_remembers_the_images_of_the_hooks_that_failed_and_of_those_that_fail_later() -> None:
+    seed = HookIdentity("in-cluster", "Job", "shop", "seed", "PreSync")
+    more = operation(FAILED_PHASE, told(1, hook("seed"), 65), started=60, finished=65)
+    runs = (replace(BROKEN, images=("orders:5",)), job(61, failed(64), name="seed", images=("seed:2",)))
+    (made,) = new_block(
+        situation(runs=runs[:1]), incident(diagnosis=DIRTY), DIRTY, HOLD, RuleAction(ActionKind.BLOCK), DECISION
+    )
+    worse = incident(
+        diagnosis=DIRTY,
+        operations=(at(0), at(60)),
+        failing=(FailingHook(HOOK, at(4)), FailingHook(seed, at(64))),
+    )
+    (after,) = settle_blocks(situation((FAILED, more), runs, blocks=(made,), incident=worse), worse)
+
+    assert (made.images, after.images) == (("orders:5",), ("orders:5", "seed:2"))
+
+
 def test_only_what_left_nothing_ends_by_time() -> None:
     (light,), (heavy,) = wanted(SAFE, lasts=3600.0), wanted(DIRTY, lasts=3600.0)
 

@@ -26,6 +26,7 @@ from tests.unit.core.night import (
     hook,
     job,
     operation,
+    state,
     told,
     views,
 )
@@ -77,6 +78,105 @@ def test_a_retry_that_recovered_is_success() -> None:
     )
 
     assert asked(record, runs=(job(1, failed(4)), job(16, complete(19)))).result is SUCCESS
+
+
+# What a revision is.
+
+CHART, VALUES, OTHER = "1.8.2", "7" * 40, "9" * 40
+TWO_SOURCES = replace(WELL, revisions=(CHART, VALUES), request=replace(AUTOMATED, revisions=(CHART, VALUES)))
+
+
+@pytest.mark.parametrize("revision", [CHART, VALUES, f"{CHART},{VALUES}"])
+def test_of_several_sources_one_or_all_in_order_are_asked_for(revision: str) -> None:
+    assert asked(TWO_SOURCES, runs=(RAN_WELL,), revision=revision).result is SUCCESS
+
+
+@pytest.mark.parametrize("revision", [f"{VALUES},{CHART}", f"{CHART},{OTHER}", f"{CHART},", CHART[:3], VALUES[:7], ""])
+def test_nothing_like_it_will_do(revision: str) -> None:
+    assert asked(TWO_SOURCES, runs=(RAN_WELL,), revision=revision).result is PENDING
+
+
+@pytest.mark.parametrize("moving", ["main", "1.8.*", "HEAD"])
+def test_a_branch_or_a_range_is_no_revision(moving: str) -> None:
+    """What it named then it may not name now."""
+    record = replace(WELL, request=replace(AUTOMATED, revisions=(moving,)))
+
+    assert asked(record, runs=(RAN_WELL,), revision=moving).result is PENDING
+    assert asked(record, runs=(RAN_WELL,), revision=REVISION).result is SUCCESS
+
+
+def test_a_sync_that_failed_before_its_revision_was_resolved_fails_what_was_asked_for() -> None:
+    record = operation(ERROR, finished=1, revisions=(), request=replace(AUTOMATED, revisions=("1.8.*",)))
+
+    assert asked(record, revision="1.8.*").result is FAILURE
+
+
+def deployed(*revisions: str) -> tuple[Deployment, ...]:
+    return tuple(Deployment((r,), at(n * 60 - 3600), at(n * 60 - 3605), n) for n, r in enumerate(revisions))
+
+
+def test_what_was_superseded_stays_a_success_and_says_so() -> None:
+    found = asked(history=deployed(BEFORE, REVISION, OTHER))
+
+    assert found.result is SUCCESS
+    assert found.reason.endswith("(unobserved); 999999999999 came since")
+
+
+def test_what_was_rolled_back_waits_for_a_person_or_its_next_sync() -> None:
+    found = asked(history=deployed(BEFORE, REVISION, BEFORE))
+
+    assert (found.result, found.reason) == (PENDING, f"argocd/orders went back from {REVISION} to {BEFORE}")
+    assert asked(history=deployed(BEFORE, REVISION, BEFORE, OTHER)).result is PENDING
+    assert asked(history=deployed(BEFORE, REVISION, BEFORE, REVISION)).result is SUCCESS
+
+
+def test_a_rollback_counts_for_what_it_brought_back() -> None:
+    assert asked(history=deployed(BEFORE, REVISION, BEFORE), revision=BEFORE).result is SUCCESS
+
+
+def test_a_revision_synced_twice_in_a_row_was_not_taken_back() -> None:
+    assert asked(history=deployed(BEFORE, REVISION, REVISION)).result is SUCCESS
+
+
+def test_that_it_compares_as_synced_is_told_and_is_no_success() -> None:
+    found = asked(sync_status="Synced", sync_revisions=(REVISION,))
+
+    expected = f"argocd/orders has not synced {REVISION} in full: it compares as Synced, which runs no hook"
+    assert (found.result, found.reason) == (PENDING, expected)
+
+
+def test_which_hook_nobody_saw_end_is_told() -> None:
+    found = asked(WELL, runs=(STALE,))
+
+    expected = f"argocd/orders synced {REVISION}, but nobody saw PreSync Job shop/db-migrate run to a good end"
+    assert (found.result, found.reason) == (PENDING, expected)
+
+
+def test_an_incident_of_another_revision_is_not_named() -> None:
+    later = incident(operations=(at(600),), revisions=(OTHER,))
+    found = answer([Candidate(application(), views((BADLY,), (RAN_BADLY,)), later)], (), REVISION, FRESH, asked="")
+
+    assert (found.result, found.incident, found.reason) == (
+        FAILURE,
+        None,
+        f"argocd/orders failed at {REVISION}: failed",
+    )
+
+
+RUNS = state(RUNNING, revisions=(CHART, VALUES))
+
+
+def test_the_running_sync_tells_its_revision() -> None:
+    asks = application(operation=RUNS)
+
+    assert syncing([asks]) == f"{CHART},{VALUES}"
+    assert syncing([application(operation=state(RUNNING, revisions=(), request=AUTOMATED))]) == REVISION
+
+
+def test_an_ended_sync_or_two_that_differ_tell_none() -> None:
+    assert syncing([application(operation=state(SUCCEEDED, revisions=(REVISION,)))]) == ""
+    assert syncing([application(operation=RUNS), application(operation=state(RUNNING, revisions=(OTHER,)))]) == ""
+    assert syncing([application(operation=RUNS), application(operation=RUNS)]) == f"{CHART},{VALUES}"
 
 
 STALE = job(-60, complete(-50), delete_policies=("HookFailed",))
@@ -207,6 +307,45 @@ def test_what_ended_or_expired_holds_nothing() -> None:
     assert holds(block(ended_at=at(40)), "staging") is False
     assert holds(block(expires_at=at(50)), "staging") is False
     assert holds(block(expires_at=at(51)), "staging") is True
+
+
+IMAGE = "registry.example.com/shop/orders:5.2.0"
+NEWER = "registry.example.com/shop/orders:5.3.0"
+
+
+@pytest.mark.parametrize("left", [*LEFT, StateLeft.UNKNOWN])
+def test_what_may_be_half_done_holds_the_same_image_under_another_revision(left: StateLeft) -> None:
+    """Schema skew: production brings the migration in by a commit of its own."""
+    held = block(left, images=(IMAGE,))
+
+    assert holds(held, "production", BEFORE, images=frozenset({IMAGE, "proxy:1"})) is True
+    assert holds(held, "production", BEFORE, images=frozenset({NEWER})) is False
+    assert holds(held, "production", BEFORE) is False
+    assert holds(held, "dev", BEFORE, images=frozenset({IMAGE})) is False
+
+
+def test_where_nothing_was_left_the_image_alone_holds_nothing() -> None:
+    assert holds(block(images=(IMAGE,)), "production", BEFORE, images=frozenset({IMAGE})) is False
+
+
+def test_of_several_sources_any_that_failed_is_held() -> None:
+    assert holds(block(revisions=(CHART, VALUES)), "production", f"{CHART},{OTHER}") is True
+    assert holds(block(revisions=(CHART, VALUES)), "production", f"1.8.3,{OTHER}") is False
+
+
+def test_the_newest_block_answers() -> None:
+    old, new = block(id="old"), block(id="new", created_at=at(20))
+    found = blocks_on([old, new], Place("orders", "staging", REVISION), at(50), ORDER)
+
+    assert [b.id for b in found] == ["new", "old"]
+
+
+def test_images_are_those_of_the_hooks_that_ran_at_a_revision() -> None:
+    ran = job(1, complete(4), images=(IMAGE,))
+    candidate = Candidate(application(), views((WELL,), (ran,)), None)
+
+    assert images_at([candidate], REVISION) == {IMAGE}
+    assert images_at([candidate], BEFORE) == frozenset()
 
 
 # Subjects.

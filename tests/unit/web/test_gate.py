@@ -1,3 +1,5 @@
+from urllib.parse import urlencode
+
 import msgspec
 import pytest
 
@@ -5,7 +7,7 @@ from responder.core.argocd import OperationPhase, OperationState
 from responder.core.evidence import Freshness
 from responder.ports import PutSetting
 from responder.store.sqlite import SqliteStore
-from tests.contract.store.examples import NIGHT, ORDERS
+from tests.contract.store.examples import NIGHT, ORDERS, after
 from tests.unit.web.world import BEFORE, REVISION, Client, World, redacted, served
 
 HALF_APPLIED = "laravel__mariadb__partial-ddl.log"
@@ -35,6 +37,28 @@ async def test_what_was_left_behind_holds_every_environment(world: World, client
     found = await ask(client, service="shop/orders", environment="production", revision=REVISION)
 
     assert (found["result"], found["block"]) == ("failure", block.id)
+
+
+async def test_it_holds_the_same_image_under_another_revision(world: World, client: Client) -> None:
+    await world.fail(redacted(HALF_APPLIED), image="shop/orders:5.2.0")
+    where = {"service": "shop/orders", "environment": "production", "revision": BEFORE}
+
+    async def result(*images: str) -> object:
+        named = "".join(f"&image={image}" for image in images)
+        response = await client.get(f"/v1/gate?{urlencode(where)}{named}")
+        return (await response.json())["result"]
+
+    assert await result("proxy:1", "shop/orders:5.2.0") == "failure"
+    assert await result("shop/orders:5.3.0") == "pending"
+
+
+async def test_it_says_how_old_its_knowledge_is(world: World, client: Client) -> None:
+    world.deploy(ORDERS)
+    world.cluster.fresh = Freshness(synced=True, observed_at=after(-3))
+
+    found = await ask(client, namespace="argocd", application="orders", revision=REVISION)
+
+    assert found["observed_at"] == "2026-11-21T02:57:00Z"
 
 
 async def test_what_was_deployed_before_is_a_success(world: World, client: Client) -> None:
@@ -97,7 +121,10 @@ async def test_a_gate_hook_waits_until_the_operation_that_it_is_of_is_seen(world
 
     found = await ask(client, namespace="argocd", application="orders", **{"for": "sync"})
 
-    assert (found["result"], found["reason"]) == ("pending", "no revision was named, and no single running sync tells it")
+    assert (found["result"], found["reason"]) == (
+        "pending",
+        "no revision was named, and no single running sync tells it",
+    )
 
 
 async def test_a_gate_hook_of_an_environment_that_is_not_in_the_order_waits(world: World, client: Client) -> None:
