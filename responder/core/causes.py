@@ -1,32 +1,38 @@
-"""From attempts to a diagnosis: the cause from the first failing run, what was left behind from the worst of all.
-
-Attempt 1 says "syntax error", attempts 2 to 5 say "dirty database version 42": the cause is the first, and a retry is
-as dangerous as the most dangerous of them.
+"""From one hook's containers and circumstances to its diagnosis: the cause from the first that states one, what was
+left behind from the worst of all.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
 
+from responder.core.advice import Names, advised
 from responder.core.argocd import OperationPhase, OperationRecord
-from responder.core.attempts import AttemptHook, OperationView, never_started
-from responder.core.clusterfacts import Brings, diagnose_cluster, stuck_reason
+from responder.core.attempts import AttemptHook, never_started
+from responder.core.clusterfacts import (
+    CANNOT_START,
+    Brings,
+    Fact,
+    Sync,
+    advice_for,
+    diagnose_cluster,
+    recognise,
+    stuck_reason,
+)
 from responder.core.diagnosis import LogLine, Run, diagnose
 from responder.core.evidence import LogChunk
 from responder.core.failure import Because, Category, Confidence, Diagnosis, Retry, StateLeft
 from responder.core.hooks import ContainerKind, ContainerRun, ContainerState, HookRun, PodRun
+from responder.core.safety import less_dangerous, worst
 from responder.core.signatures import Signatures
 
 Logs = Callable[[str], LogChunk | None]
 
-_WORST_STATE = (StateLeft.NONE, StateLeft.UNKNOWN, StateLeft.LOCKED, StateLeft.PARTIAL, StateLeft.DIRTY)
-_WORST_RETRY = (Retry.SAFE, Retry.FUTILE, Retry.UNKNOWN, Retry.UNSAFE)
 _SILENT = frozenset({Category.KILLED, Category.UNKNOWN, Category.NONE})  # a log that states no cause of its own
 _ENDED_BY_SIGNAL = frozenset({137, 143})
 _LOST_BY_DELETION = "ContainerStatusUnknown"
-_MAX_BECAUSE = 20
+_BY_OPERATOR = frozenset({"AtlasMigration", "AtlasSchema"})  # resources whose conditions tell, with no Pod of theirs
 _S = TypeVar("_S", bound=msgspec.Struct)
 
 
@@ -34,12 +40,47 @@ def diagnose_hook(
     hook: AttemptHook, record: OperationRecord, logs: Logs, signatures: Signatures, brings: Brings = ()
 ) -> Diagnosis:
     """One hook that failed or is stuck. ``logs`` gives what is kept of a log, already redacted, by its key."""
-    outside = diagnose_cluster(hook, brings)
+    found = _diagnosed(hook, record, logs, signatures, Sync(brings, record.results))
+    return advised(found, _names(hook, record, found))
+
+
+def _names(hook: AttemptHook, record: OperationRecord, found: Diagnosis) -> Names:
+    """Of the Pod and container that the diagnosis rests on; else of the newest."""
+    pods = hook.run.pods if hook.run is not None and not hook.stale else ()
+    source = next((b.source for b in found.because if "/" in b.source), "")
+    pod = next((p for p in pods if p.name == source.partition("/")[0]), pods[-1] if pods else None)
+    containers = [c.name for c in pod.containers] if pod is not None else []
+    named = source.partition("/")[2]
+    return Names(
+        application=record.app.name,
+        namespace=hook.result.namespace,
+        job=hook.result.name if hook.result.kind == "Job" else "",
+        pod=pod.name if pod is not None else "",
+        container=named if named in containers else next(iter(containers), ""),
+        node=pod.node if pod is not None else "",
+    )
+
+
+def _diagnosed(hook: AttemptHook, record: OperationRecord, logs: Logs, signatures: Signatures, sync: Sync) -> Diagnosis:
+    if hook.run is not None and hook.run.kind in _BY_OPERATOR:
+        return _diagnose_resource(hook, hook.run, signatures)
+    outside = diagnose_cluster(hook, signatures, sync)
     if hook.run is None or hook.stale or (outside is not None and never_started(hook.run)):
-        return outside or _unseen(hook, record)
+        return outside or _unseen(hook, record, signatures)
     inside = [_diagnose_container(pod, c, logs, signatures) for pod, c in _ended_badly(hook.run)]
-    circumstances = outside or _circumstances(hook, record)
-    return _capped(_combine(inside, circumstances) or _kept_running(hook.run) or _silent(hook), hook.run)
+    circumstances = outside or _circumstances(hook, record, signatures)
+    found = _combine(inside, circumstances) or _kept_running(hook.run, signatures) or _silent(hook)
+    return _capped(found, hook.run)
+
+
+def _diagnose_resource(hook: AttemptHook, run: HookRun, signatures: Signatures) -> Diagnosis:
+    """An operator ran it, and says how that went in a condition; what it ran itself is in nobody's log."""
+    condition = next((c for c in reversed(run.conditions) if c.message), None)
+    text = f"{condition.reason}: {condition.message}" if condition is not None else hook.result.message
+    lines = tuple(LogLine(n, line) for n, line in enumerate(text.splitlines(), 1))
+    found = diagnose(Run(lines=lines, exit_code=1, complete=False), signatures)
+    said = tuple(_replace(b, line=0, source=f"{run.kind} {run.name}") for b in found.because)
+    return _replace(found, because=said or ((Because(text, source=f"{run.kind} {run.name}"),) if text else ()))
 
 
 def _ended_badly(run: HookRun) -> list[tuple[PodRun, ContainerRun]]:
@@ -59,7 +100,9 @@ def _ended_badly(run: HookRun) -> list[tuple[PodRun, ContainerRun]]:
 def _diagnose_container(pod: PodRun, container: ContainerRun, logs: Logs, signatures: Signatures) -> Diagnosis:
     source = f"{pod.name}/{container.name}"
     chunk = logs(container.log.key) if container.log else None
-    texts = () if chunk is None else tuple(map(LogLine, chunk.numbers, chunk.texts))
+    if container.reason in CANNOT_START and container.started_at is None:
+        return _could_not_start(container, source, signatures)
+    texts = _last_words(container) if chunk is None else tuple(map(LogLine, chunk.numbers, chunk.texts))
     found = diagnose(
         Run(
             lines=texts,
@@ -71,20 +114,48 @@ def _diagnose_container(pod: PodRun, container: ContainerRun, logs: Logs, signat
     )
     found = _replace(found, because=tuple(_replace(b, source=source) for b in found.because))
     if container.reason == "OOMKilled":
-        return _out_of_memory(found, source)
+        return _out_of_memory(found, source, signatures)
     if container.exit_code in _ENDED_BY_SIGNAL and found.retry is Retry.SAFE:
         # A loop that waits for its database may have got through before it was killed.
         found = _replace(found, retry=Retry.UNKNOWN, retry_reason="it was killed: its last words are not its end")
     interrupted = pod.deleting_at is not None and container.exit_code in _ENDED_BY_SIGNAL
     if interrupted and found.category in _SILENT:
-        return _replace(found, category=Category.KILLED)
+        return _renamed(found, Category.KILLED, signatures)
     if container.kind is ContainerKind.INIT and found.category in _SILENT:
         # That it failed is certain; why, its log does not say.
-        return _replace(found, category=Category.INIT_FAILED, confidence=Confidence.CERTAIN)
+        return _replace(_renamed(found, Category.INIT_FAILED, signatures), confidence=Confidence.CERTAIN)
     return found
 
 
-def _out_of_memory(found: Diagnosis, source: str) -> Diagnosis:
+def _renamed(found: Diagnosis, category: Category, signatures: Signatures) -> Diagnosis:
+    return _replace(found, category=category, advice=advice_for(category, signatures))
+
+
+def _last_words(container: ContainerRun) -> tuple[LogLine, ...]:
+    """Its termination message, which may be the end of its log, when that could not be read."""
+    return tuple(LogLine(0, line) for line in container.message.splitlines())
+
+
+def _could_not_start(container: ContainerRun, source: str, signatures: Signatures) -> Diagnosis:
+    """The runtime could not execute its command: a program that is not in the image, a file that is no program."""
+    text = f"{container.reason}: {container.message}"
+    found = diagnose(Run(lines=(LogLine(0, text),), exit_code=container.exit_code), signatures)
+    known = found.category not in _SILENT
+    return _replace(
+        found,
+        category=found.category if known else Category.IMPORT_ERROR,
+        confidence=Confidence.CERTAIN if known else Confidence.LIKELY,
+        retry=Retry.FUTILE,
+        retry_reason="until its command can be executed in that image",
+        state_left=StateLeft.NONE,
+        state_reason="its program was never started",
+        key_line=text,
+        because=(Because(text, source=source),),
+        advice=found.advice if known else advice_for(Category.IMPORT_ERROR, signatures),
+    )
+
+
+def _out_of_memory(found: Diagnosis, source: str, signatures: Signatures) -> Diagnosis:
     harmless = found.state_left is StateLeft.NONE
     said = Because("the container was OOMKilled: it used more memory than its limit", source=source)
     return _replace(
@@ -95,23 +166,31 @@ def _out_of_memory(found: Diagnosis, source: str) -> Diagnosis:
         retry_reason="until its memory limit or its appetite changes" if harmless else "it was killed at its work",
         key_line=said.text,
         because=(said, *found.because),
+        advice=" ".join(dict.fromkeys((advice_for(Category.OOM_KILLED, signatures), found.advice))).strip(),
     )
 
 
-def _circumstances(hook: AttemptHook, record: OperationRecord) -> Diagnosis | None:
+def _circumstances(hook: AttemptHook, record: OperationRecord, signatures: Signatures) -> Diagnosis | None:
     """What ended a hook from above, when its own containers state no cause: deadline, time-out, a person."""
     run = hook.run
     failed = run.failed if run is not None else None
-    if failed is not None and failed.reason == "DeadlineExceeded":
-        return _stopped(Category.DEADLINE_EXCEEDED, f"{failed.reason}: {failed.message}", "job condition")
+    if failed is not None:
+        found = recognise([Fact(f"{failed.reason}: {failed.message}", "job condition")], signatures)
+        if found is not None and found[1].category is Category.DEADLINE_EXCEEDED:
+            return _stopped(Category.DEADLINE_EXCEEDED, found[0], signatures)
     if hook.result.message == "Terminated" or record.operation_phase is OperationPhase.TERMINATING:
-        by_timeout = "controller sync timeout" in record.message
-        category = Category.SYNC_TIMEOUT if by_timeout else Category.TERMINATED
-        return _stopped(category, record.message or hook.result.message, "argocd")
+        said = Fact(record.message or hook.result.message, "argocd")
+        return _stopped(_stopped_by(said, signatures), said, signatures)
     return None
 
 
-def _stopped(category: Category, text: str, source: str) -> Diagnosis:
+def _stopped_by(said: Fact, signatures: Signatures) -> Category:
+    found = recognise([said], signatures)
+    by_timeout = found is not None and found[1].category is Category.SYNC_TIMEOUT
+    return Category.SYNC_TIMEOUT if by_timeout else Category.TERMINATED
+
+
+def _stopped(category: Category, said: Fact, signatures: Signatures) -> Diagnosis:
     return Diagnosis(
         category=category,
         retry=Retry.UNKNOWN,
@@ -119,8 +198,9 @@ def _stopped(category: Category, text: str, source: str) -> Diagnosis:
         state_left=StateLeft.UNKNOWN,
         state_reason="it was stopped at its work: how far it came is not known",
         confidence=Confidence.CERTAIN,
-        key_line=text,
-        because=(Because(text, source=source),),
+        key_line=said.text,
+        because=said.because,
+        advice=advice_for(category, signatures),
     )
 
 
@@ -132,31 +212,9 @@ def _combine(inside: Sequence[Diagnosis], circumstances: Diagnosis | None) -> Di
         return None
     # What ended a run from above says nothing of the state; the container that was stopped does.
     found = worst(cause, inside or [cause])
-    if cause is circumstances and _WORST_RETRY.index(found.retry) < _WORST_RETRY.index(cause.retry):
+    if cause is circumstances and less_dangerous(found.retry, cause.retry):
         return _replace(found, retry=cause.retry, retry_reason=cause.retry_reason)  # it would only be stopped again
     return found
-
-
-def worst(cause: Diagnosis, everything: Sequence[Diagnosis]) -> Diagnosis:
-    """``cause`` with the most dangerous state and retry of all, each with the reason of where it comes from."""
-    state = max(everything, key=lambda d: _WORST_STATE.index(d.state_left), default=cause)
-    retry = max(everything, key=lambda d: _WORST_RETRY.index(d.retry), default=cause)
-    known = [d for d in (cause, *everything) if d.tool]
-    return _replace(
-        cause,
-        state_left=state.state_left,
-        state_reason=state.state_reason,
-        retry=retry.retry,
-        retry_reason=retry.retry_reason,
-        tool=cause.tool or next((d.tool for d in known), None),
-        database=cause.database or next((d.database for d in everything if d.database), None),
-        migration=cause.migration or next((d.migration for d in everything if d.migration), None),
-        because=_because(cause, state, retry),
-    )
-
-
-def _because(*diagnoses: Diagnosis) -> tuple[Because, ...]:
-    return tuple(dict.fromkeys(b for d in diagnoses for b in d.because))[:_MAX_BECAUSE]
 
 
 def _capped(found: Diagnosis, run: HookRun) -> Diagnosis:
@@ -185,6 +243,8 @@ def _missing(run: HookRun) -> str:
         for container in pod.containers:
             if container.kind is ContainerKind.SIDECAR or container.state is ContainerState.WAITING:
                 continue
+            if container.reason in CANNOT_START and container.started_at is None:
+                continue
             if container.reason == _LOST_BY_DELETION:
                 return f"how {container.name} ended is not known: its node lost sight of it"
             if container.state is ContainerState.RUNNING:
@@ -198,7 +258,7 @@ def _missing(run: HookRun) -> str:
     return ""
 
 
-def _kept_running(run: HookRun) -> Diagnosis | None:
+def _kept_running(run: HookRun, signatures: Signatures) -> Diagnosis | None:
     """The migration ended well; its Pod does not, so the Job never will."""
     if stuck_reason(run) != "sidecar-running":
         return None
@@ -213,6 +273,7 @@ def _kept_running(run: HookRun) -> Diagnosis | None:
         confidence=Confidence.CERTAIN,
         key_line=next((b.text for b in said), None),
         because=said,
+        advice=advice_for(Category.SIDECAR_RUNNING, signatures),
     )
 
 
@@ -229,73 +290,10 @@ def _silent(hook: AttemptHook) -> Diagnosis:
     )
 
 
-def _unseen(hook: AttemptHook, record: OperationRecord) -> Diagnosis:
+def _unseen(hook: AttemptHook, record: OperationRecord, signatures: Signatures) -> Diagnosis:
     if hook.result.kind != "Job":
         return _silent(hook)
-    return _circumstances(hook, record) or _silent(hook)
-
-
-def diagnose_operation(record: OperationRecord) -> Diagnosis:
-    """An operation that failed without any hook: a manifest, a comparison, a person who stopped it."""
-    stopped = record.message.startswith("Operation terminated")
-    category = Category.MANIFEST_ERROR
-    if stopped:
-        by_timeout = "controller sync timeout" in record.message
-        category = Category.SYNC_TIMEOUT if by_timeout else Category.TERMINATED
-    said = [Because(record.message, source="argocd")] if record.message else []
-    said += [Because(f"{r.result.kind} {r.result.name}: {r.result.message}", source="argocd") for r in record.results]
-    return Diagnosis(
-        category=category,
-        retry=Retry.UNKNOWN if stopped else Retry.FUTILE,
-        retry_reason="it was stopped before any hook ran" if stopped else "until the manifests or their source change",
-        state_left=StateLeft.NONE,
-        state_reason="no hook failed" if any(r.result.hook_type for r in record.results) else "no hook ran",
-        confidence=Confidence.CERTAIN,
-        key_line=record.message or None,
-        because=tuple(said[:_MAX_BECAUSE]),
-    )
-
-
-def _waiting_for_deletion(record: OperationRecord) -> Diagnosis:
-    return Diagnosis(
-        category=Category.STUCK_DELETION,
-        retry=Retry.FUTILE,
-        retry_reason=f"until the old {record.waits_for_deletion} is gone: look at its finalizers",
-        state_left=StateLeft.NONE,
-        state_reason="the hook has not been started",
-        confidence=Confidence.CERTAIN,
-        key_line=record.message,
-        because=(Because(record.message, source="argocd"),),
-    )
-
-
-Diagnoses = Mapping[tuple[str, int, str], Diagnosis]  # (operation id, attempt, hook identity) -> diagnosis
-
-
-def diagnose_incident(
-    views: Sequence[OperationView], diagnoses: Diagnoses, stuck: Set[tuple[datetime, str]]
-) -> Diagnosis | None:
-    """The incident's own: cause of the first failing run, worst of all for the rest. None: nothing failed yet.
-
-    ``stuck``: (operation, hook, or closed reason) of what is stuck for longer than its grace; a hook that waits for a
-    moment tells nothing.
-    """
-    found: list[Diagnosis] = []
-    for view in views:
-        of_hooks = [
-            diagnoses[key]
-            for attempt in view.attempts
-            for hook in sorted(attempt.hooks, key=lambda h: h.failed_at)
-            if (key := (view.record.id, attempt.number, str(hook.identity))) in diagnoses
-            and (hook.failed or (view.record.started_at, str(hook.identity)) in stuck)
-        ]
-        if of_hooks:
-            found += of_hooks
-        elif view.failed:
-            found.append(diagnose_operation(view.record))
-        elif (view.record.started_at, "stuck-deletion") in stuck:
-            found.append(_waiting_for_deletion(view.record))
-    return worst(found[0], found) if found else None
+    return _circumstances(hook, record, signatures) or _silent(hook)
 
 
 def _replace(value: _S, **changes: object) -> _S:

@@ -110,3 +110,6 @@ class Diagnosis(msgspec.Struct, frozen=True):
     key_line: str | None = None  # the line that states the cause, redacted
     because: tuple[Because, ...] = ()
     advice: str = ""
+    command: str = ""  # the next one to run, names filled in; it changes no database
+    owner: str = ""  # who is likely to own it: "app team", "DBA", "platform"
+    consequences: tuple[str, ...] = ()  # of an incident: what later attempts met of what the first one left

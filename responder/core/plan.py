@@ -14,15 +14,16 @@ from responder.core.alerting import AlertOrder, plan_alerts
 from responder.core.attempts import OperationView
 from responder.core.blocking import settle_blocks
 from responder.core.candidate import Guards
-from responder.core.causes import diagnose_incident, worst
 from responder.core.correlation import correlation_key
 from responder.core.deciding import Case, Decided, decide, told_outcomes
 from responder.core.failure import Category, Confidence, Diagnosis, Retry, StateLeft
 from responder.core.guards import GUARDS
 from responder.core.incident import Incident, TimelineEntry
+from responder.core.incidentcause import diagnose_incident
 from responder.core.life import Trouble, follow, history, merge_timeline, open_incident, settle, troubles
 from responder.core.promotion import LEFT_BEHIND, Block
 from responder.core.rules import Matching
+from responder.core.safety import worst
 from responder.core.situation import Situation
 from responder.core.wording import changed, impact, owner_of
 

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from responder.core.argocd import OperationPhase
 from responder.core.attempts import AttemptHook, OperationView
-from responder.core.causes import diagnose_hook, diagnose_incident, diagnose_operation, worst
+from responder.core.causes import diagnose_hook
 from responder.core.evidence import Gap, GapReason, LogChunk, LogSummary
 from responder.core.failure import Category, Confidence, Diagnosis, Retry, StateLeft
 from responder.core.hooks import ContainerKind, ContainerRun, ContainerState, HookRun
+from responder.core.incidentcause import diagnose_incident, diagnose_operation
+from responder.core.safety import worst
 from responder.shipped import signatures
 from tests.unit.core.night import at, complete, container, failed, gone, hook, job, operation, pod, running, told, views
 

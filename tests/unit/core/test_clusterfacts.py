@@ -6,10 +6,11 @@ import pytest
 
 from responder.core.argocd import OperationPhase, ResourceResult
 from responder.core.attempts import AttemptHook
-from responder.core.clusterfacts import diagnose_cluster, stuck_reason
+from responder.core.clusterfacts import Sync, diagnose_cluster, stuck_reason
 from responder.core.evidence import ClusterEvent, Gap, GapReason
 from responder.core.failure import Category, Diagnosis, Retry, StateLeft
 from responder.core.hooks import ContainerKind, HookRun
+from responder.shipped import signatures
 from tests.unit.core.night import (
     at,
     complete,
@@ -26,6 +27,7 @@ from tests.unit.core.night import (
     waiting,
 )
 
+SIGNATURES = signatures()
 RUNNING = OperationPhase.RUNNING
 GOES_ON = hook(hook_phase="Running")
 
@@ -36,7 +38,7 @@ def seen(run: HookRun | None, result: ResourceResult = GOES_ON, **record: Any) -
 
 
 def judged(run: HookRun | None, *brings: tuple[str, str], **more: Any) -> Diagnosis | None:
-    return diagnose_cluster(seen(run, **more), brings)
+    return diagnose_cluster(seen(run, **more), SIGNATURES, Sync(brings))
 
 
 def pending(reason: str, message: str = "") -> HookRun:
