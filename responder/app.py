@@ -135,7 +135,7 @@ class Responder:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(await SqliteStore.open(settings.store.path, clock=clock))
             metrics = Metrics(CollectorRegistry())
-            clusters = {c.name: await stack.enter_async_context(await _connect(c, metrics)) for c in settings.clusters}
+            clusters = {c.name: await stack.enter_async_context(await connect(c, metrics)) for c in settings.clusters}
             responder = cls(settings, clock, store, clusters, metrics)
             stack.push_async_callback(responder.outbox.close)
             yield responder
@@ -349,7 +349,7 @@ def _redaction_key(settings: Settings) -> bytes:
     return read_key(settings.redaction.key_file)
 
 
-async def _connect(config: ClusterConfig, metrics: Metrics) -> Kubernetes:
+async def connect(config: ClusterConfig, metrics: Metrics) -> Kubernetes:
     """By plain URL, by kubeconfig, or as the Pod that we are."""
 
     def observe(verb: str, resource: str, code: str) -> None:

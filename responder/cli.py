@@ -51,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
         _decisions,
         _receivers,
         _snippets,
+        _doctor,
         _store,
     ):
         add(commands)
@@ -309,6 +310,37 @@ def snippets(arguments: argparse.Namespace) -> int:
     from responder.shipped import snippet
 
     return _say(snippet(arguments.name).rstrip())
+
+
+def _doctor(commands: "Commands") -> None:
+    parser = _command(
+        commands, "doctor", doctor, "what is wrong in this cluster, each with its remedy",
+        "Run it where the service runs, with the service's own rights (kubectl exec deploy/hook-responder -- ...):\n"
+        "  responder doctor --config /etc/responder/responder.yaml\n"
+        "or with your own, which may read more, from anywhere:\n"
+        "  responder doctor --config responder.yaml --kubeconfig ~/.kube/config\n\n"
+        "It reads, asks the API server what our ServiceAccount may do, and writes nothing. The worst stands first;\n"
+        "1 when there is something to mend (notes are not), 4 when an API server does not answer.\n"
+        "--json prints one finding a line: id, severity (critical, warning, note), title, details, remedy.",
+    )  # fmt: skip
+    _needs_config(parser)
+    parser.add_argument("--json", action="store_true", help="one finding a line")
+    parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="look with its rights, from outside the Pod")
+    parser.add_argument("--context", metavar="NAME", help="of the kubeconfig")
+    parser.add_argument(
+        "--service-account", default="hook-responder:hook-responder", metavar="NAMESPACE:NAME",
+        help="the one that the service runs as, whose rights are asked about (hook-responder:hook-responder)",
+    )  # fmt: skip
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    from responder.doctoring import Visit, run_doctor
+
+    def look(settings: "Settings") -> int:
+        visit = Visit(settings, arguments.kubeconfig, arguments.context, arguments.service_account)
+        return run_doctor(visit, as_json=arguments.json)
+
+    return _configured(arguments, look)
 
 
 # the store

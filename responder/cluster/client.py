@@ -8,6 +8,8 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -163,6 +165,21 @@ class Kubernetes:
                     raise
                 await asyncio.sleep(pause)
         raise AssertionError("attempts must be at least 1")
+
+    async def server_time(self, *, deadline: float = 10.0) -> datetime | None:
+        """What the server's clock shows, in whole seconds; None when it does not say."""
+        timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=CONNECT_SECONDS)
+        with self._reporting("get", "/version") as report:
+            async with asyncio.timeout(deadline):
+                response = await self._short.request("GET", "/version", (), {"Accept": JSON}, None, timeout)
+                try:
+                    await self._check(response, report)
+                finally:
+                    response.release()
+        try:
+            return parsedate_to_datetime(response.headers.get("Date", ""))
+        except ValueError:
+            return None
 
     async def list_pages(
         self, path: str, query: Query = (), *, accept: str = JSON, limit: int = 500, deadline: float = 60.0

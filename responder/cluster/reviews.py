@@ -8,9 +8,10 @@ import msgspec
 
 from responder.cluster.errors import UNREADABLE, ApiError
 from responder.core.actions import ActionKind
+from responder.core.clustersetup import Right
 from responder.ports import Clock
 
-_PATH = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_GROUP = "/apis/authorization.k8s.io/v1"
 _KEEP_SECONDS = 60.0
 
 
@@ -26,22 +27,14 @@ class Creates(Protocol):
     async def create(self, path: str, body: bytes) -> bytes: ...
 
 
-class Right(msgspec.Struct, frozen=True):
-    """What one kind of act needs in the API server."""
-
-    group: str
-    resource: str
-    verb: str
-
-
 _NEEDS = {
-    Right("argoproj.io", "applications", "patch"): (
+    Right("patch", "argoproj.io", "applications"): (
         ActionKind.RESYNC,
         ActionKind.STOP_RETRIES,
         ActionKind.TERMINATE,
         ActionKind.ANNOTATE,
     ),
-    Right("batch", "jobs", "delete"): (ActionKind.DELETE_HOOK,),
+    Right("delete", "batch", "jobs"): (ActionKind.DELETE_HOOK,),
 }
 
 
@@ -72,18 +65,24 @@ class Permissions:
         """None: we were not told, and ask again at the next step."""
         # Hooks may run anywhere, Applications live in our configured namespaces.
         namespaces = self._namespaces if right.resource == "applications" else ("",)
-        answers = [await self._ask(right, namespace) for namespace in namespaces]
+        answers = [
+            await may(self._kubernetes, msgspec.structs.replace(right, namespace=namespace)) for namespace in namespaces
+        ]
         return None if None in answers else all(answers)
 
-    async def _ask(self, right: Right, namespace: str) -> bool | None:
-        attributes = {"group": right.group, "resource": right.resource, "verb": right.verb, "namespace": namespace}
-        body = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
-        }
-        try:
-            answer = await self._kubernetes.create(_PATH, msgspec.json.encode(body))
-            return msgspec.json.decode(answer, type=_Review).status.allowed
-        except (ApiError, *UNREADABLE):
-            return None
+
+async def may(kubernetes: Creates, right: Right, account: str = "") -> bool | None:
+    """``account``: a ServiceAccount, ``namespace:name``; empty: we ourselves. None: we were not told."""
+    spec: dict[str, object] = {"resourceAttributes": {k: v for k, v in msgspec.structs.asdict(right).items() if v}}
+    kind, path = "SelfSubjectAccessReview", "selfsubjectaccessreviews"
+    if account:
+        kind, path = "SubjectAccessReview", "subjectaccessreviews"
+        namespace = account.partition(":")[0]
+        groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
+        spec |= {"user": f"system:serviceaccount:{account}", "groups": groups}
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
+    try:
+        answer = await kubernetes.create(f"{_GROUP}/{path}", msgspec.json.encode(body))
+        return msgspec.json.decode(answer, type=_Review).status.allowed
+    except (ApiError, *UNREADABLE):
+        return None
