@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from responder.core.actions import Decision
+from responder.core.actions import Decision, Mode
 from responder.core.alert import AlertState, Severity
 from responder.core.argocd import AppKey
 from responder.core.failure import Diagnosis
@@ -57,6 +57,14 @@ class AlertMark(msgspec.Struct, frozen=True):
     at: datetime
 
 
+class RuleHit(msgspec.Struct, frozen=True):
+    """A rule that decided upon this incident, once, whatever it wanted."""
+
+    rule: str
+    mode: Mode  # of its acts; of a rule without any, of its alerts and blocks
+    at: datetime
+
+
 class Incident(msgspec.Struct, frozen=True):
     """What is decided and remembered; operations and hook runs are stored apart and joined for show."""
 
@@ -91,3 +99,6 @@ class Incident(msgspec.Struct, frozen=True):
     correlation: str = ""  # key shared with other incidents; empty: none
     parent: str | None = None
     children: tuple[str, ...] = ()  # of a parent: incident ids
+    service: str = ""  # as promotion names it; rules may ask for it when the Application is long gone
+    environment: str = ""
+    hits: tuple[RuleHit, ...] = ()

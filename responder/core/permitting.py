@@ -40,6 +40,12 @@ def mode(c: Candidate) -> Reason:
     return Reason("mode", "live", passed=True)
 
 
+def own_mode(c: Candidate) -> Reason:
+    """Of what is ours, alerts and blocks: only the rule itself can hold it back."""
+    shadow = c.rule.mode_of(c.kind) is Mode.SHADOW
+    return word("mode", not shadow, "ours: done in every mode", f"rule {c.rule.name!r} is in shadow mode")
+
+
 def approval(c: Candidate) -> Reason:
     if c.person:
         return Reason("approval", f"ordered by {c.person}", passed=True)

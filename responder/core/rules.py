@@ -108,6 +108,11 @@ class Rule(msgspec.Struct, frozen=True):
         return Mode.SHADOW if self.own_mode is Mode.SHADOW else Mode.LIVE
 
     @property
+    def matched_mode(self) -> Mode:
+        """How far it goes where it matches: as its acts do, else as its alerts and blocks do."""
+        return next((self.mode for action in self.actions if action.kind.acts), self.mode_of(ActionKind.ALERT))
+
+    @property
     def admits_people(self) -> bool:
         """Does it say in so many words that operations which a person started may be resynced?"""
         return any(c.field == "initiated_by" and not c.negated and "user" in c.values for c in self.conditions)
