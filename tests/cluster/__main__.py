@@ -1,0 +1,121 @@
+"""The real cluster, by hand or for its tests: ``python -m tests.cluster up``, or ``run`` with arguments for pytest."""
+
+import argparse
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.cluster import figures
+from tests.cluster.binaries import Binaries, MissingBinariesError, find_binaries
+from tests.cluster.cluster import Cluster, started
+from tests.cluster.databases import DatabaseError
+from tests.cluster.processes import NotReadyError
+from tests.cluster.running import ABSENT, VARIABLE, Running
+
+_TESTS = ("tests/cluster", "tests/contract/kubernetes")
+_TOGETHER = ("-n", "4", "--dist", "worksteal", "-m", "real_cluster and not alone")
+_ALONE = ("-p", "no:xdist", "-m", "real_cluster and alone")
+_NONE_CHOSEN = 5  # what pytest answers when no test was chosen
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave logs and data where they are")
+    parser.add_argument("act", choices=["build", "up", "run"], help="only build its programs; run it; run its tests")
+    chosen, for_pytest = parser.parse_known_args(arguments)
+    try:
+        binaries = find_binaries()
+    except MissingBinariesError as error:
+        return _without_binaries(str(error), skippable=chosen.act == "run")
+    if chosen.act == "build":
+        print(binaries.folder)
+        return 0
+    folder = Path(tempfile.mkdtemp(prefix="cluster-"))
+    folder.chmod(0o711)  # PostgreSQL and MariaDB run as users of their own
+    ended_well = False
+    try:
+        code = asyncio.run(_up(folder, binaries) if chosen.act == "up" else _run(folder, binaries, for_pytest))
+        ended_well = code == 0
+    except* (NotReadyError, DatabaseError) as group:
+        for error in group.exceptions:
+            print(error, file=sys.stderr)
+        code = 1
+    if ended_well and not chosen.keep:
+        shutil.rmtree(folder)
+    else:
+        print(f"logs and data are left in {folder}")
+    return code
+
+
+def _without_binaries(why: str, *, skippable: bool) -> int:
+    """Pytest skips each test with this reason, and counts. In CI nothing is skipped in silence."""
+    if not skippable or os.environ.get("CI"):
+        print(f"no real cluster: {why}", file=sys.stderr)
+        return 1
+    environment = {**os.environ, ABSENT: why}
+    return asyncio.run(_pytest(environment, [*_TOGETHER[2:], *_TESTS[:1]]))
+
+
+async def _up(folder: Path, binaries: Binaries) -> int:
+    async with started(folder, binaries) as cluster:
+        running = cluster.running
+        print(f"export {VARIABLE}={folder / 'cluster.json'}")
+        print(f"export KUBECONFIG={running.kubeconfig}   # {binaries.path('kubectl')} get applications -A")
+        print(f"Argo CD {running.argocd_url}, git {running.git_url} (below {running.git_root})")
+        print(f"{running.postgres}\n{running.mariadb}\nCtrl-C ends it", flush=True)
+        await _interrupted()
+    return 0
+
+
+async def _interrupted() -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
+
+
+async def _run(folder: Path, binaries: Binaries, for_pytest: Sequence[str]) -> int:
+    """First the tests that run side by side, then those that need the cluster for themselves."""
+    async with started(folder, binaries) as cluster:
+        environment = _environment(cluster.running)
+        codes = []
+        for phase, options in (("side by side", _TOGETHER), ("one at a time", _ALONE)):
+            print(f"\n== tests {phase}", flush=True)
+            began = time.monotonic()
+            codes.append(await _pytest(environment, [*options, *_TESTS, *for_pytest]))
+            figures.record(f"tests {phase}", time.monotonic() - began, environ=environment)
+        _print_figures(cluster, Path(environment[figures.VARIABLE]))
+    return max(code for code in codes if code != _NONE_CHOSEN) if set(codes) != {_NONE_CHOSEN} else _NONE_CHOSEN
+
+
+def _environment(running: Running) -> Mapping[str, str]:
+    return {
+        **os.environ,
+        VARIABLE: str(running.folder / "cluster.json"),
+        figures.VARIABLE: str(running.folder / "figures.jsonl"),
+        "RESPONDER_TEST_KUBERNETES_URL": running.url,
+        "RESPONDER_TEST_KUBERNETES_TOKEN": running.token,
+        "RESPONDER_TEST_KUBERNETES_CA": str(running.ca),
+    }
+
+
+async def _pytest(environment: Mapping[str, str], arguments: Sequence[str]) -> int:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "pytest", *arguments, env=environment)
+    return await process.wait()
+
+
+def _print_figures(cluster: Cluster, file: Path) -> None:
+    print("\n== figures")
+    for program in cluster.programs.values():
+        print(f"{program.name:28} ready in {program.started_in:5.1f} s, {program.memory() / 2**20:6.0f} MiB")
+    print("\n".join(figures.table(figures.read_figures(file))), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
