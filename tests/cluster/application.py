@@ -1,0 +1,92 @@
+"""One Argo CD Application with a Git repository of its own, and what people do to it."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from tests.cluster.git import Repository
+from tests.cluster.kubernetes import Json, Kubernetes, path
+from tests.cluster.manifests import written
+
+API = "argoproj.io/v1alpha1"
+Manifests = Mapping[str, Sequence[Json] | None]  # by file name; None removes the file
+QUICK_RETRY: Json = {"limit": 3, "backoff": {"duration": "2s", "factor": 1, "maxDuration": "2s"}}
+
+
+class Application:
+    def __init__(self, kubernetes: Kubernetes, repository: Repository, namespace: str, name: str) -> None:
+        self.namespace = namespace
+        self.name = name
+        self._kubernetes = kubernetes
+        self._repository = repository
+        self._where = path(API, "Application", namespace, name)
+
+    async def push(self, manifests: Manifests, message: str = "a change") -> str:
+        """The new revision; Argo CD sees it at its next refresh."""
+        files = {file: None if items is None else written(*items) for file, items in manifests.items()}
+        return await self._repository.commit(files, message)
+
+    async def create(self, *, labels: Mapping[str, str] | None = None, **spec: object) -> None:
+        """``spec`` is laid over a spec that syncs by hand only."""
+        await self._kubernetes.apply(
+            {
+                "apiVersion": API,
+                "kind": "Application",
+                "metadata": {"name": self.name, "labels": dict(labels or {})},
+                "spec": {
+                    "project": "default",
+                    "source": {"repoURL": self._repository.url, "targetRevision": "main", "path": "."},
+                    "destination": {"server": "https://kubernetes.default.svc", "namespace": self.namespace},
+                    **spec,
+                },
+            },
+            self.namespace,
+        )
+
+    async def get(self) -> Json | None:
+        return await self._kubernetes.get(self._where)
+
+    async def patch(self, change: Json) -> None:
+        await self._kubernetes.patch(self._where, change)
+
+    async def refresh(self) -> None:
+        """As ``argocd app get --hard-refresh``: what was pushed is seen now."""
+        await self.patch({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "hard"}}})
+
+    async def sync(
+        self, *, by: str = "alice", revision: str = "main", retry: Json | None = None, **sync: object
+    ) -> str:
+        """As ``argocd app sync`` by a person; when its operation has begun: its ``startedAt``."""
+        before = (await self.operation_state()).get("startedAt")
+        operation: Json = {"initiatedBy": {"username": by}, "sync": {"revision": revision, **sync}}
+        if retry:
+            operation["retry"] = retry
+        await self.patch({"operation": operation})
+        state = await self.until(lambda state: state.get("startedAt") not in (None, before))
+        started: str = state["startedAt"]
+        return started
+
+    async def terminate(self) -> None:
+        await self.patch({"status": {"operationState": {"phase": "Terminating"}}})
+
+    async def delete(self) -> None:
+        await self._kubernetes.delete(self._where)
+
+    async def operation_state(self) -> Json:
+        """Empty while there was no operation."""
+        found = await self.get() or {}
+        state: Json = found.get("status", {}).get("operationState", {})
+        return state
+
+    async def until(self, true: Callable[[Json], object], *, within: float = 60) -> Json:
+        """The operation state as it was when this was first true of it."""
+        found = await self._kubernetes.until(
+            self._where, lambda app: true(app.get("status", {}).get("operationState", {})), within=within
+        )
+        state: Json = found.get("status", {}).get("operationState", {})
+        return state
+
+    async def ended(self, operation_phase: str, *, started: str = "", within: float = 90) -> Json:
+        """``started``: of that operation, not of one before it."""
+        return await self.until(
+            lambda state: state.get("phase") == operation_phase and (not started or state["startedAt"] == started),
+            within=within,
+        )

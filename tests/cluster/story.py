@@ -1,0 +1,78 @@
+"""A story: a namespace, Applications in it, the responder that watches them, and what must be true in the end."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.application import Application, Manifests
+from tests.cluster.git import Repository
+from tests.cluster.installation import Installation
+from tests.cluster.kubernetes import Json, Kubernetes, path
+from tests.cluster.running import Running
+from tests.service.process import Service
+
+
+class Story:
+    def __init__(self, running: Running, kubernetes: Kubernetes, namespace: str, folder: Path) -> None:
+        self.running = running
+        self.kubernetes = kubernetes
+        self.namespace = namespace
+        self.installation = Installation(running, kubernetes, namespace, folder)
+        self._stack = AsyncExitStack()
+        self._responder: Service | None = None
+
+    @property
+    def responder(self) -> Service:
+        assert self._responder is not None, "first: await story.respond()"
+        return self._responder
+
+    async def respond(self, **installed: Any) -> Service:
+        """Installs the responder (see ``Installation.install``) and waits until it watches."""
+        self._responder = await self.installation.install(**installed)
+        await self._stack.enter_async_context(self._responder)
+        await self._responder.until_ready()
+        return self._responder
+
+    async def application(
+        self, manifests: Manifests, *, name: str = "shop", labels: dict[str, str] | None = None, **spec: object
+    ) -> Application:
+        """With these manifests in its repository. Its ``spec`` is laid over one that syncs by hand only."""
+        repository = Repository(self.running.git_root, self.running.git_url, f"{self.namespace}-{name}")
+        await repository.create()
+        application = Application(self.kubernetes, repository, self.namespace, name)
+        await application.push(manifests, "the beginning")
+        await application.create(labels=labels, **spec)
+        return application
+
+    async def incident(self, good: Callable[[Json], object] = bool, *, within: float = 60) -> Json:
+        """The one incident there is, as soon as it is ``good``."""
+
+        def one(found: list[Json]) -> bool:
+            assert len(found) < 2, f"more than one incident: {found}"
+            return bool(found) and bool(good(found[0]))
+
+        [incident] = await self.responder.until_incidents(one, within=within)
+        return incident
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+        for file in ("hook-responder-reader", "hook-responder-actuator"):
+            await self.kubernetes.delete(
+                path("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "", f"{file}-{self.namespace}")
+            )
+
+
+@asynccontextmanager
+async def told(running: Running, kubernetes: Kubernetes, namespace: str, folder: Path) -> AsyncIterator[Story]:
+    """In a namespace of its own, which stays to be looked at: the cluster goes when the run is over."""
+    await kubernetes.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    story = Story(running, kubernetes, namespace, folder)
+    try:
+        yield story
+    finally:
+        await story.close()
+
+
+def diagnosed(category: str) -> Callable[[Json], bool]:
+    return lambda incident: bool(incident["diagnosis"] and incident["diagnosis"]["category"] == category)
