@@ -4,12 +4,14 @@ import os
 import re
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from tests.cluster.git import Repository
 from tests.cluster.kubernetes import Kubernetes, path
 from tests.cluster.running import ABSENT, Running, find_running
+from tests.cluster.story import Story
 
 
 @pytest.fixture(scope="session")
@@ -49,3 +51,10 @@ async def repository(running: Running, scenario: str) -> Repository:
     made = Repository(running.git_root, running.git_url, scenario)
     await made.create()
     return made
+
+
+@pytest.fixture
+async def story(running: Running, kubernetes: Kubernetes, namespace: str, tmp_path: Path) -> AsyncIterator[Story]:
+    made = Story(running, kubernetes, namespace, tmp_path)
+    yield made
+    await made.close()

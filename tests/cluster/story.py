@@ -1,7 +1,7 @@
 """A story: a namespace, Applications in it, the responder that watches them, and what must be true in the end."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +61,6 @@ class Story:
             await self.kubernetes.delete(
                 path("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "", f"{file}-{self.namespace}")
             )
-
-
-@asynccontextmanager
-async def told(running: Running, kubernetes: Kubernetes, namespace: str, folder: Path) -> AsyncIterator[Story]:
-    """In a namespace of its own, which stays to be looked at: the cluster goes when the run is over."""
-    await kubernetes.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    story = Story(running, kubernetes, namespace, folder)
-    try:
-        yield story
-    finally:
-        await story.close()
 
 
 def diagnosed(category: str) -> Callable[[Json], bool]:
