@@ -316,7 +316,7 @@ def _doctor(commands: "Commands") -> None:
     parser = _command(
         commands, "doctor", doctor, "what is wrong in this cluster, each with its remedy",
         "Run it where the service runs, with the service's own rights (kubectl exec deploy/hook-responder -- ...):\n"
-        "  responder doctor --config /etc/responder/responder.yaml\n"
+        "  responder doctor --config /etc/hook-responder/responder.yaml\n"
         "or with your own, which may read more, from anywhere:\n"
         "  responder doctor --config responder.yaml --kubeconfig ~/.kube/config\n\n"
         "It reads, asks the API server what our ServiceAccount may do, and writes nothing. The worst stands first;\n"

@@ -48,10 +48,13 @@ class Visit(msgspec.Struct, frozen=True):
         return self.kubeconfig is not None or self.context is not None
 
 
-def run_doctor(visit: Visit, *, as_json: bool, stream: TextIO | None = None) -> int:
-    """0 nothing to mend, 1 findings, 4 an API server did not answer."""
-    stream = stream or sys.stdout
+def run_doctor(visit: Visit, *, as_json: bool) -> int:
     findings, reached = asyncio.run(look(visit))
+    return report(findings, reached, as_json=as_json, stream=sys.stdout)
+
+
+def report(findings: list[Finding], reached: bool, *, as_json: bool, stream: TextIO) -> int:
+    """0 nothing to mend, 1 findings, 4 an API server did not answer."""
     stream.write(told_as_json(findings) if as_json else told(findings, colours=coloured(stream)))
     if not reached:
         return COULD_NOT_ASK
@@ -61,11 +64,11 @@ def run_doctor(visit: Visit, *, as_json: bool, stream: TextIO | None = None) -> 
 async def look(visit: Visit) -> tuple[list[Finding], bool]:
     findings: list[Finding] = []
     reached = True
-    tokens = None if visit.outside else _fingerprints(visit.settings)
+    tokens = None if visit.outside else fingerprints(visit.settings)
     for config in visit.settings.clusters:
         try:
             found, answered = await _look_at(visit, config, tokens)
-        except (ApiError, ConfigError) as error:
+        except (ApiError, ConfigError) as error:  # no kubeconfig, no ServiceAccount, a token that cannot be read
             title = f"cluster {config.name}: we cannot log in"
             found, answered = [Finding("credentials", Severity.CRITICAL, title, (str(error),))], False
         findings += found
@@ -94,7 +97,7 @@ async def _look_at(visit: Visit, config: ClusterConfig, tokens: frozenset[str] |
     return list(found.findings), found.reached
 
 
-def _fingerprints(settings: Settings) -> frozenset[str] | None:
+def fingerprints(settings: Settings) -> frozenset[str] | None:
     try:
         held = [read_secret(path).encode() for path in settings.webhook.token_files]
     except ConfigError:

@@ -27,7 +27,7 @@ from responder.core.notifysetup import CONFIG, SECRET, SUBSCRIBE, Setup, notific
 from responder.ports import Clock
 
 ARGO_GROUP: Final = "/apis/argoproj.io/v1alpha1"
-POLICY: Final = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/hook-responder"
+POLICY: Final = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/hook-responder-applications"
 MOST: Final = 20_000  # objects of a kind that are looked at
 AT_ONCE: Final = 8
 
@@ -255,7 +255,7 @@ async def _argocd(
     acts = setup.acting_rights(watched)
     lacks = await rights.missing(acts)
     granted = len(lacks) < len(acts)
-    policy = await reading.there("ValidatingAdmissionPolicy hook-responder", POLICY) if granted else None
+    policy = await reading.there("ValidatingAdmissionPolicy hook-responder-applications", POLICY) if granted else None
     seen: list[Finding] = []
     if components is not None and None not in listed:
         seen += setup.argocd(namespace, components, apps, now)

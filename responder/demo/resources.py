@@ -63,6 +63,15 @@ RESOURCES = (
     Resource("", "v1", "serviceaccounts", "ServiceAccount"),
     Resource("batch", "v1", "jobs", "Job", generation=_SPEC, status=True, fields=frozenset({"status.successful"})),
     Resource("coordination.k8s.io", "v1", "leases", "Lease"),
+    Resource(
+        "admissionregistration.k8s.io",
+        "v1",
+        "validatingadmissionpolicies",
+        "ValidatingAdmissionPolicy",
+        namespaced=False,
+        generation=_SPEC,
+        status=True,
+    ),
     Resource("argoproj.io", "v1alpha1", "applications", "Application", generation=_BODY, custom=True),
     Resource("argoproj.io", "v1alpha1", "appprojects", "AppProject", generation=_BODY, custom=True),
     Resource(
