@@ -1,5 +1,6 @@
 """What the server makes of an object that is given to it: names, versions, times, what may not be changed."""
 
+import re
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +19,11 @@ _FIRST_STATUS: dict[str, Json] = {
     "Job": {},
 }
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+_KEY_RULE = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',"
+    "  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
 _UID_SPACE = uuid.UUID("5f0c1a52-6a0e-4f0e-9d5e-0e4a9f5d7c11")
 
 
@@ -167,14 +173,24 @@ class _Meta(msgspec.Struct, rename="camel"):
 
 
 def _refuse_violations(resource: Resource, new: Json) -> None:
-    if causes := schema.violations(resource.kind, new):
+    if causes := [*schema.violations(resource.kind, new), *_wrong_keys(resource, new)]:
         raise invalid(resource.qualified_kind, new["metadata"]["name"], causes)
 
 
+def _wrong_keys(resource: Resource, new: Json) -> list[str]:
+    """They become names of files."""
+    data = new.get("data") if resource.kind in {"ConfigMap", "Secret"} else None
+    keys = [key for key in data if not _KEY.fullmatch(key)] if isinstance(data, dict) else []
+    return [f'data[{key}]: Invalid value: "{key}": {_KEY_RULE}' for key in keys]
+
+
 def _refuse_new_template(resource: Resource, old: Json, new: Json) -> None:
-    template = (new.get("spec") or {}).get("template")
-    if resource.kind == "Job" and not same(template, (old.get("spec") or {}).get("template")):
-        cause = f"spec.template: Invalid value: {msgspec.json.encode(template).decode()}: field is immutable"
+    template, before = (new.get("spec") or {}).get("template"), old.get("spec") or {}
+    if resource.kind == "Job" and not same(template, before.get("template")):
+        # Of one that is suspended the real one looks at the Pod's spec alone (and allows a little; we do not).
+        inner = template.get("spec") if isinstance(template, dict) else template
+        where, value = ("spec.template.spec", inner) if before.get("suspend") else ("spec.template", template)
+        cause = f"{where}: Invalid value: {msgspec.json.encode(value).decode()}: field is immutable"
         raise invalid(resource.qualified_kind, new["metadata"]["name"], [cause])
 
 

@@ -1,3 +1,5 @@
+import pytest
+
 from tests.contract.kubernetes.cluster import Cluster
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
@@ -124,13 +126,14 @@ async def test_a_job_labels_its_pods_and_itself(cluster: Cluster) -> None:
     assert labels.items() <= job["metadata"]["labels"].items()
 
 
-async def test_the_template_of_a_job_is_fixed(cluster: Cluster) -> None:
-    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox"}]}}
-    await cluster.create("jobs", "migrate", spec={"suspend": True, "template": template})
+@pytest.mark.parametrize(("suspended", "field"), [(False, "spec.template"), (True, "spec.template.spec")])
+async def test_the_template_of_a_job_is_fixed(cluster: Cluster, suspended: bool, field: str) -> None:
+    pod = {"restartPolicy": "Never", "schedulerName": "nobody", "containers": [{"name": "main", "image": "busybox"}]}
+    await cluster.create("jobs", "migrate", spec={"suspend": suspended, "template": {"spec": pod}})
     container = {"name": "main", "image": "busybox:2"}
     answer = await cluster.patch("jobs", "migrate", {"spec": {"template": {"spec": {"containers": [container]}}}})
     assert answer.failure[:2] == (422, "Invalid")
-    assert answer.body["message"].startswith('Job.batch "migrate" is invalid: spec.template: Invalid value: ')
+    assert answer.body["message"].startswith(f'Job.batch "migrate" is invalid: {field}: Invalid value: ')
     assert answer.body["message"].endswith("field is immutable")
 
 

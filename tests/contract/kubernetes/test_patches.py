@@ -54,12 +54,22 @@ async def test_a_json_patch_adds_replaces_removes_and_tests(cluster: Cluster) ->
         {"op": "test", "path": "/data/one", "value": "1"},
         {"op": "replace", "path": "/data/one", "value": "11"},
         {"op": "remove", "path": "/data/two"},
-        {"op": "add", "path": "/data/a~1b", "value": "3"},
         {"op": "add", "path": "/metadata/labels", "value": {"x": "1"}},
+        {"op": "add", "path": "/metadata/labels/example.com~1y", "value": "2"},
     ]
     answer = await cluster.patch("configmaps", "a", operations, JSON_PATCH)
-    assert answer.body["data"] == {"one": "11", "a/b": "3"}
-    assert answer.body["metadata"]["labels"] == {"x": "1"}
+    assert answer.body["data"] == {"one": "11"}
+    assert answer.body["metadata"]["labels"] == {"x": "1", "example.com/y": "2"}
+
+
+async def test_a_key_of_a_config_map_must_be_good_for_a_file(cluster: Cluster) -> None:
+    await cluster.create("configmaps", "a", data={"one": "1"})
+    answer = await cluster.patch("configmaps", "a", {"data": {"a/b": "2"}})
+    assert answer.failure[:2] == (422, "Invalid")
+    cause = (
+        "data[a/b]: Invalid value: \"a/b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
+    )
+    assert answer.body["message"].startswith(f'ConfigMap "a" is invalid: {cause}')
 
 
 async def test_a_json_patch_whose_test_fails_changes_nothing(cluster: Cluster) -> None:
