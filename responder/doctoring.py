@@ -70,7 +70,8 @@ async def look(visit: Visit) -> tuple[list[Finding], bool]:
             found, answered = await _look_at(visit, config, tokens)
         except (ApiError, ConfigError) as error:  # no kubeconfig, no ServiceAccount, a token that cannot be read
             title = f"cluster {config.name}: we cannot log in"
-            found, answered = [Finding("credentials", Severity.CRITICAL, title, (str(error),))], False
+            remedy = "clusters[] in responder.yaml; from outside the Pod: --kubeconfig FILE"
+            found, answered = [Finding("credentials", Severity.CRITICAL, title, (str(error),), remedy)], False
         findings += found
         reached &= answered
     if not visit.outside:

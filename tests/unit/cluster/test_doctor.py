@@ -1,16 +1,22 @@
 """In a cluster in which all is well one thing is broken at a time: the doctor finds that, and nothing else."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from aiohttp import web
 
+from responder.cli import main
+from responder.cluster.client import Kubernetes
 from responder.core.checkup import Severity
 from responder.demo.api import Ask
 from tests.unit.cluster.clinic import NOTIFICATIONS, Clinic, actuator, application, clinic, reader
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -136,6 +142,23 @@ async def test_no_notifications_config(it: Clinic) -> None:
     (finding,) = await it.found()
     assert finding.id == "notifications-config"
     assert "responder snippets argocd" in finding.remedy
+
+
+async def test_what_the_program_prints_mends_it_when_it_is_applied_as_printed(
+    it: Clinic, capsys: pytest.CaptureFixture[str]
+) -> None:
+    it.change("ConfigMap", "argocd", NOTIFICATIONS, lambda item: item.update(data={}))
+    assert await it.ids() == ["notifications-config"]
+
+    assert main(["snippets", "argocd"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == (ROOT / "deploy/argocd/argocd-notifications-cm.yaml").read_text(encoding="utf-8")
+    patch = yaml.safe_load(printed)
+    async with Kubernetes.from_url(it.server.url) as kubectl:
+        path = f"/api/v1/namespaces/{patch['metadata']['namespace']}/configmaps/{patch['metadata']['name']}"
+        await kubectl.merge_patch(path, json.dumps(patch).encode())
+
+    assert await it.ids() == []
 
 
 async def test_a_trigger_with_once_per(it: Clinic) -> None:
