@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.cluster import figures
@@ -43,14 +43,21 @@ def main(arguments: Sequence[str]) -> int:
         code = asyncio.run(_up(folder, binaries) if chosen.act == "up" else _run(folder, binaries, for_pytest))
         ended_well = code == 0
     except* (NotReadyError, DatabaseError) as group:
-        for error in group.exceptions:
-            print(error, file=sys.stderr)
+        print(*_causes(group), sep="\n", file=sys.stderr)
         code = 1
     if ended_well and not chosen.keep:
         shutil.rmtree(folder)
     else:
         print(f"logs and data are left in {folder}")
     return code
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _causes(one)
+    else:
+        yield error
 
 
 def _without_binaries(why: str, *, skippable: bool) -> int:
