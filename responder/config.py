@@ -179,6 +179,7 @@ class Ceilings(Model):
 
     per_application_day: int = Field(default=12, ge=0)
     per_responder_hour: int = Field(default=20, ge=0)
+    per_cause: int = Field(default=8, ge=1)  # at a time, of Applications that fail for one cause
 
 
 class Actions(Model):

@@ -1,12 +1,12 @@
 """Load: what is true now of one Application, from the watches and the store, as one frozen ``Situation``."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.core.actions import ActionKind, ActionRecord, OutcomeResult, Switch
+from responder.core.actions import ActionRecord, OutcomeResult, Switch
 from responder.core.argocd import AppKey, Application, OperationRecord
 from responder.core.attempts import Admission, AttemptHook, OperationView, join
 from responder.core.causes import diagnose_hook
@@ -15,18 +15,19 @@ from responder.core.evidence import LogChunk
 from responder.core.failure import Diagnosis
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident, IncidentState
-from responder.core.limiting import SPENT
+from responder.core.incidentcause import WHOLE, diagnose_operation
 from responder.core.promotion import Block
 from responder.core.rules import Rulebook
 from responder.core.signatures import Signatures
 from responder.core.situation import Policy, Situation
+from responder.core.waves import Cause
+from responder.held import Incidents, Resyncs
 from responder.ports import Actuator, Clock, Cluster, IncidentQuery, Store
 
 _MODE = "hook-responder.io/mode"
 _LOGS = 256  # decoded logs kept in memory, by key and length
-_CLOSED_KEPT = 1000
-_HOUR = timedelta(hours=1)
 _LOOK_BACK = timedelta(days=1)
+_OPEN = (IncidentState.FIRING, IncidentState.ACKNOWLEDGED)
 _CLOSED = (IncidentState.RESOLVED, IncidentState.SUPERSEDED)
 
 
@@ -41,82 +42,88 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class Loader:
-    """Holds the few things that are asked at every step: open incidents and blocks, recent resyncs, decoded logs."""
+    """Holds the few things that are asked at every step: incidents and blocks, recent resyncs, decoded logs."""
 
     def __init__(self, store: Store, cluster: Cluster, actuator: Actuator, clock: Clock) -> None:
         self._store = store
         self._cluster = cluster
         self._actuator = actuator
         self._clock = clock
-        self.open: dict[str, Incident] = {}  # by Application uid; parents by their id
+        self.incidents = Incidents()
+        self.resyncs = Resyncs()
         self.blocks: dict[str, Block] = {}
-        self.resyncs: list[datetime] = []
         self.acting: dict[str, AppKey] = {}  # acts that are under way, by their id
+        self.unsaved: dict[str, datetime] = {}  # since when decisions are allowed that could not be recorded (I7)
         self.began_at = clock.now()
-        self._closed: OrderedDict[str, Incident] = OrderedDict()  # the newest of each Application uid, while we run
         self.installed_at = clock.now()
         self.restored = False
         self._logs: OrderedDict[tuple[str, int], LogChunk | None] = OrderedDict()
         self._diagnoses: OrderedDict[tuple[object, ...], Diagnosis] = OrderedDict()
 
+    @property
+    def open(self) -> dict[str, Incident]:
+        """By Application uid; parents by their id."""
+        return self.incidents.open
+
     async def start(self) -> None:
         """From what is recorded: after ``kill -9``, or when the store knows better, everything goes on from here."""
-        self.open = {}
         settings = await self._store.settings()
+        incidents = await self._all(IncidentQuery(states=_OPEN, limit=500))
+        back: list[Incident] = []
+        for parent in [i for i in incidents if i.children]:
+            shared = await self._all(IncidentQuery(states=_CLOSED, correlation=parent.correlation, limit=500))
+            back += [child for child in shared if child.id in parent.children]
+        blocks = await self._store.blocks()
+        actions = await self._store.actions(since=self._clock.now() - _LOOK_BACK)
+        under_way = await self._store.actions(open_only=True)
+        # All at once: steps of other Applications run between our awaits.
         if installed := settings.get("installed_at"):
             self.installed_at = datetime.fromisoformat(installed)
         self.restored = settings.get("restored") == "true"
-        cursor, self.open = "", {}
-        while True:
-            query = IncidentQuery(states=(IncidentState.FIRING, IncidentState.ACKNOWLEDGED), limit=500, cursor=cursor)
-            page = await self._store.incidents(query)
-            for incident in page.incidents:
-                self.keep(incident)
-            cursor = page.next_cursor
-            if not cursor:
-                break
-        self.blocks = {b.id: b for b in await self._store.blocks()}
-        since = self._clock.now() - _HOUR
-        self.resyncs = [
-            a.begun_at
-            for a in await self._store.actions(since=since)
-            if a.kind is ActionKind.RESYNC and a.outcome.result not in SPENT
-        ]
+        self.incidents.replace(incidents, back)
+        self.blocks = {b.id: b for b in blocks}
         self.acting = {}
-        for action in await self._store.actions(open_only=True):
+        for action in (*actions, *under_way):
             self.note(action)
+
+    async def _all(self, query: IncidentQuery) -> list[Incident]:
+        found: list[Incident] = []
+        while True:
+            page = await self._store.incidents(query)
+            found += page.incidents
+            if not page.next_cursor:
+                return found
+            query = msgspec.structs.replace(query, cursor=page.next_cursor)
 
     def note(self, action: ActionRecord) -> None:
         """An act that is under way is followed to its end, whatever became of its incident."""
+        self.resyncs.note(action)
         if action.outcome.result in (OutcomeResult.BEGUN, OutcomeResult.TAKEN):
             self.acting[action.id] = action.app
         else:
             self.acting.pop(action.id, None)
 
     def keep(self, incident: Incident) -> None:
-        key = incident.app_uid or incident.id
-        if incident.state.open:
-            self.open[key] = incident
-        else:
-            self.open.pop(key, None)
-            _remember(self._closed, key, incident, _CLOSED_KEPT)
-
-    def release(self, begun_at: datetime) -> None:
-        """A resync that was counted and not done."""
-        if begun_at in self.resyncs:
-            self.resyncs.remove(begun_at)
-
-    def resyncs_in_an_hour(self, now: datetime) -> int:
-        self.resyncs = [at for at in self.resyncs if now - at < _HOUR]
-        return len(self.resyncs)
+        self.incidents.keep(incident)
 
     def incident_of(self, key: AppKey) -> Incident | None:
-        return next((i for i in self.open.values() if i.app == key and not i.children), None)
+        return self.incidents.of(key)
 
     def sharing(self, correlation: str) -> tuple[list[Incident], Incident | None]:
         """Open incidents with this key, and their parent."""
-        same = [i for i in self.open.values() if correlation and i.correlation == correlation]
-        return [i for i in same if not i.children], next((i for i in same if i.children), None)
+        return self.incidents.sharing(correlation)
+
+    def related(self, situation: Situation, correlation: str) -> Situation:
+        """With what is recorded of everybody at this very moment. Nothing is awaited here: whoever plans on it, and
+        reserves what the plan takes before awaiting anything, shares no place with anybody (I3, I11)."""
+        return msgspec.structs.replace(
+            situation,
+            responder_hour=self.resyncs.in_an_hour(situation.now),
+            cause=self.cause(correlation),
+        )
+
+    def cause(self, correlation: str) -> Cause:
+        return self.resyncs.cause(correlation, self.incidents, self._clock.now())
 
     def quiet(self, key: AppKey) -> bool:
         """Nothing wrong, nothing running, nothing under way: there is no need to ask the store."""
@@ -149,7 +156,7 @@ class Loader:
         app, incident, uid = self._known(key)
         records = tuple(r for r in self._cluster.operations(key) if r.app_uid == uid)
         views = join(records, tuple(self._cluster.hook_runs(key)), self._admission(key, app, rules))
-        previous = self._closed.get(uid)
+        previous = self.incidents.closed_of(uid)
         if incident is None and previous is None:
             views = tuple(v for v in views if (v.record.finished_at or self.began_at) >= self.began_at)
         diagnoses = await self.diagnoses(views, app, rules.signatures, stored=False)
@@ -184,10 +191,10 @@ class Loader:
             window_open=self._cluster.sync_window_open(app, automated=True, now=now) if app is not None else None,
             project_mode=self._cluster.project_annotation(app.project, _MODE) if app is not None else None,
             project_owner=self._project_owner(app, rules.policy),
-            responder_hour=self.resyncs_in_an_hour(now),
             blocks=tuple(b for b in self.blocks.values() if b.app == key),
             parent=parent,
             restored=self.restored,
+            allowed_since=self.unsaved,
         )
 
     def _project_owner(self, app: Application | None, policy: Policy) -> str | None:
@@ -230,6 +237,8 @@ class Loader:
                     if hook.failed or (hook.run is not None and stuck_reason(hook.run)):
                         key = (view.record.id, attempt.number, str(hook.identity))
                         found[key] = await self._diagnosis(hook, view.record, app, signatures, stored=stored)
+            if view.failed and not any(operation == view.record.id for operation, _, _ in found):
+                found[(view.record.id, *WHOLE)] = diagnose_operation(view.record, signatures)
         return found
 
     async def _diagnosis(
@@ -276,6 +285,3 @@ def _remember(cache: OrderedDict, key: object, value: object, limit: int = _LOGS
     cache[key] = value
     while len(cache) > limit:
         cache.popitem(last=False)
-
-
-PolicySource = Callable[[], Rules]

@@ -15,16 +15,16 @@ from typing import Protocol
 
 import msgspec
 
-from responder.core.actions import Act, ActionKind, ActionRecord, Outcome, OutcomeResult
+from responder.core.actions import Act, ActionRecord, Outcome, OutcomeResult
 from responder.core.alert import Alert, AlertState, Delivery
 from responder.core.alerting import AlertOrder, plan_alerts
 from responder.core.argocd import AppKey
 from responder.core.incident import Incident
-from responder.core.limiting import SPENT
 from responder.core.parenting import parent_of
 from responder.core.plan import Plan, plan
 from responder.core.promotion import Block
 from responder.core.situation import Situation
+from responder.core.waves import turns, wave
 from responder.loading import Loader, Rules
 from responder.metrics import Metrics
 from responder.ports import (
@@ -203,8 +203,7 @@ class Reconciler:
             await self._record(situation, planned, recorded)
         except StoreError:
             self._alert_from_memory(planned)
-            for act in planned.acts:
-                self.loader.release(act.action.begun_at)
+            self._release(planned)
             raise
         self._answered(key)
         for act in planned.acts:
@@ -217,11 +216,26 @@ class Reconciler:
         self._everybody.discard(key)
 
     def _planned(self, situation: Situation) -> Plan:
-        """Counts and reserves in one go: steps of other Applications run between our awaits (I3)."""
-        hour = self.loader.resyncs_in_an_hour(situation.now)
-        planned = self.plan(msgspec.structs.replace(situation, responder_hour=hour))
-        self.loader.resyncs += [a.action.begun_at for a in planned.acts if a.action.kind is ActionKind.RESYNC]
+        """Counts and reserves in one go, without an await: steps of other Applications run between our awaits.
+
+        That is what keeps two of them from taking one place of a wave, or the last one of the hour (I3, I11). There is
+        one process for one store (its lock file, later the lease), so no place has to be reserved in the store.
+        """
+        key = situation.incident.correlation if situation.incident is not None else ""
+        planned = self.plan(self.loader.related(situation, key))
+        if planned.incident is not None and planned.incident.correlation != key:
+            planned = self.plan(self.loader.related(situation, planned.incident.correlation))
+        for act in planned.acts:
+            self.loader.resyncs.note(act.action)
         return planned
+
+    def _release(self, planned: Plan) -> None:
+        """What was planned could not be recorded and is not done; since when it was allowed is not forgotten."""
+        for act in planned.acts:
+            self.loader.resyncs.release(act.action)
+        for decision in planned.incident.decisions if planned.incident is not None else ():
+            if decision.allowed_since is not None:
+                self.loader.unsaved.setdefault(decision.id, decision.allowed_since)
 
     def _look_again(self, key: AppKey, situation: Situation, planned: Plan) -> None:
         if planned.closed:
@@ -270,6 +284,8 @@ class Reconciler:
         writes += [DropWakeup(wakeup) for wakeup in recorded]
         await self._store_all(writes)
         if incident is not None:
+            for decision in incident.decisions:
+                self.loader.unsaved.pop(decision.id, None)
             self._noted(situation, planned, incident)
         for block in planned.blocks:
             self._keep_block(block)
@@ -345,12 +361,13 @@ class Reconciler:
                 self.wake_at(incident.app, situation.now + _WEBHOOK_GRACE)
         if planned.closed and incident.resolved_at is not None:
             metrics.incident_open_seconds.observe((incident.resolved_at - incident.opened_at).total_seconds())
+        known = len(situation.incident.hits) if situation.incident else 0
+        for hit in incident.hits[known:]:
+            metrics.rule_matches_total(hit.rule, hit.mode.value).inc()
         before = {d.id: d.verdict for d in situation.incident.decisions} if situation.incident else {}
         for decision in incident.decisions:
             if before.get(decision.id) == decision.verdict:
                 continue
-            if decision.id not in before:
-                metrics.rule_matches_total(decision.rule, decision.mode.value).inc()
             for reason in decision.verdict.reasons:
                 if not reason.passed and decision.action.acts:
                     metrics.actions_denied_total(decision.action.value, reason.guard).inc()
@@ -373,13 +390,12 @@ class Reconciler:
 
     async def _note_outcome(self, action: ActionRecord) -> None:
         outcome: Outcome = action.outcome
-        if action.kind is ActionKind.RESYNC and outcome.result in SPENT:
-            self.loader.release(action.begun_at)
         self._metrics.actions_total(action.kind.value, outcome.result.value).inc()
         what = f"{action.kind} {outcome.result}"
         entry = AuditEntry(self._clock.now(), action.by, what, outcome.detail, action.incident_id, str(action.app))
         await self._store_all([PutAction(action), AppendAudit(entry), *await self._told_afterwards(action)])
         self.loader.note(action)
+        self._next_in_wave(action.app, action.correlation)
         fields = {"incident": action.incident_id, "application": str(action.app), "action": action.kind.value}
         log.info("act", extra={**fields, "outcome": outcome.result.value, "detail": outcome.detail})
 
@@ -399,17 +415,28 @@ class Reconciler:
     # Many incidents, one cause.
 
     async def _relate(self, situation: Situation, planned: Plan) -> None:
-        """The parent of what it shares now, and of what it shared before."""
+        """The parent of what it shares now, and of what it shared before; and whose turn it is in their wave."""
         after, before = planned.incident, situation.incident
         if after is None:
             return
         for key in dict.fromkeys((after.correlation, before.correlation if before is not None else "")):
             async with self._relating:  # two children at once must not make two parents
                 await self._with_parent(after, key)
+            if after is not before or planned.acts:
+                self._next_in_wave(after.app, key)
+
+    def _next_in_wave(self, app: AppKey, correlation: str) -> None:
+        """Something changed for all that share this cause: who is next looks again, and judges for itself."""
+        policy, now = self._rules().policy, self._clock.now()
+        cause = self.loader.cause(correlation)
+        seen = wave(cause, cap=policy.per_cause, breaks_after=policy.breaks_after, cooldown=0)
+        for child in turns(cause, seen, now)[: seen.free]:
+            if child.app != app:
+                self.wake(child.app, Trigger.TIMER)
 
     async def _with_parent(self, incident: Incident, correlation: str) -> None:
         children, parent = self.loader.sharing(correlation)
-        after = parent_of(children, parent, self._clock.now())
+        after = parent_of(children, parent, self.loader.cause(correlation).resyncs, self._clock.now())
         if after is None:
             return
         situation = msgspec.structs.replace(

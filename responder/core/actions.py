@@ -106,6 +106,8 @@ class ActionRecord(msgspec.Struct, frozen=True):
     new_operation: datetime | None = None  # startedAt of the operation it made
     touched: bool = False  # the one nudge was given
     target: str = ""  # delete-hook: "namespace/name/uid"
+    correlation: str = ""  # the cause that its incident had when it was begun
+    wave: int = 0  # size of the wave of recovery that it belongs to (1: a canary); 0: to none
 
 
 class Switch(StrEnum):

@@ -1,21 +1,22 @@
 """One action that somebody wants, as the guards are shown it."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 
 from responder.core.actions import ActionKind, Reason
 from responder.core.argocd import OperationRecord
 from responder.core.attempts import OperationView
 from responder.core.failure import Diagnosis
 from responder.core.hooks import HookRun
+from responder.core.incident import Incident
 from responder.core.rules import Rule
 from responder.core.situation import Situation
+from responder.core.waves import Wave, wave
 
 
 class Candidate:
     """One action that one rule (or one person) wants, for the newest operation of the incident."""
 
-    __slots__ = ("delay", "diagnosis", "kind", "opened_at", "person", "revisions", "rule", "situation", "view")
+    __slots__ = ("delay", "diagnosis", "incident", "kind", "person", "revisions", "rule", "situation", "view")
 
     def __init__(
         self,
@@ -25,7 +26,7 @@ class Candidate:
         kind: ActionKind,
         rule: Rule,
         *,
-        opened_at: datetime,
+        incident: Incident,
         delay: float = 0.0,
         person: str = "",
     ) -> None:
@@ -34,7 +35,7 @@ class Candidate:
         self.diagnosis = diagnosis
         self.kind = kind
         self.rule = rule
-        self.opened_at = opened_at
+        self.incident = incident
         self.delay = delay
         self.person = person
         self.revisions = view.record.revisions or view.record.request.revisions
@@ -46,6 +47,13 @@ class Candidate:
     @property
     def runs(self) -> tuple[HookRun, ...]:
         return tuple(h.run for a in self.view.attempts for h in a.hooks if h.run is not None)
+
+    @property
+    def wave(self) -> Wave:
+        policy = self.situation.policy
+        return wave(
+            self.situation.cause, cap=policy.per_cause, breaks_after=policy.breaks_after, cooldown=self.rule.cooldown
+        )
 
 
 def word(guard: str, passed: bool, yes: str, no: str) -> Reason:

@@ -30,7 +30,7 @@ from responder.core.failure import Diagnosis
 from responder.core.gate import subject_of
 from responder.core.guards import GUARDS, judge
 from responder.core.incident import Incident
-from responder.core.limiting import cooled_at
+from responder.core.limiting import due_at
 from responder.core.promotion import Block
 from responder.core.rules import Facts, Matching, Rule, RuleAction, Rulebook, match
 from responder.core.situation import Situation
@@ -60,8 +60,8 @@ def facts_of(situation: Situation, incident: Incident, diagnosis: Diagnosis, vie
         namespace=incident.app.namespace,
         destination=incident.destination or None,
         destination_namespace=incident.destination_namespace or None,
-        service=subject.service if subject else None,
-        environment=subject.environment if subject else None,
+        service=(subject.service if subject else incident.service) or None,
+        environment=(subject.environment if subject else incident.environment) or None,
         owner=incident.owner or None,
         initiated_by="automated" if view.record.request.automated else "user",
         hook=hook.name if hook else None,
@@ -98,7 +98,7 @@ def decide(case: Case) -> Decided:
     wake: list[datetime] = []
     for rule in matching.matched:
         for action in rule.actions:
-            if action.kind is ActionKind.ALERT:
+            if action.kind is ActionKind.ALERT and not _silenced(rule, action, incident, situation):
                 continue  # a matter of time and of receivers: `alerting`
             if action.kind is ActionKind.RESYNC and not view.failed:
                 continue  # a run that goes on, our own too, is nothing to repeat
@@ -121,6 +121,12 @@ def decide(case: Case) -> Decided:
             acts += _act(candidate, decision, incident)
     decisions = told_outcomes(held.values(), situation)
     return Decided(matching, decisions, tuple(acts), tuple(blocks), min(wake, default=None))
+
+
+def _silenced(rule: Rule, action: RuleAction, incident: Incident, situation: Situation) -> bool:
+    """An alert that would go out now, were its rule not in shadow: that is recorded, as of any other action."""
+    due = incident.opened_at + timedelta(seconds=action.after)
+    return rule.mode_of(ActionKind.ALERT) is Mode.SHADOW and due <= situation.now
 
 
 def told_outcomes(decisions: Iterable[Decision], situation: Situation) -> tuple[Decision, ...]:
@@ -194,7 +200,7 @@ def _judged(
     person = _approver(before, incident, situation.now)
     candidate = Candidate(
         situation, view, case.diagnosis, action.kind, rule,
-        opened_at=incident.opened_at, delay=action.delay, person=person,
+        incident=incident, delay=action.delay, person=person,
     )  # fmt: skip
     verdict = judge(candidate, case.guards)
     if before is not None and before.declined_by:
@@ -210,13 +216,20 @@ def _judged(
         evidence_version=incident.evidence_version,
         decided_at=before.decided_at if before is not None and before.verdict == verdict else situation.now,
         params=action.params(),
-        due_at=cooled_at(candidate) if action.kind is ActionKind.RESYNC else None,
-        allowed_since=(before.allowed_since if before and before.allowed_since else situation.now) if allowed else None,
+        due_at=due_at(candidate) if action.kind is ActionKind.RESYNC else None,
+        allowed_since=_allowed_since(key, before, situation) if allowed else None,
         approved_by=person,
         approved_at=before.approved_at if before is not None and person else None,
         declined_by=before.declined_by if before is not None else "",
     )
     return _expired(decision, situation), candidate
+
+
+def _allowed_since(key: str, before: Decision | None, situation: Situation) -> datetime:
+    """Also while it could not be recorded: a store that comes back does not make the moment a new one (I7)."""
+    if before is not None and before.allowed_since is not None:
+        return before.allowed_since
+    return situation.allowed_since.get(key, situation.now)
 
 
 def _approver(before: Decision | None, incident: Incident, now: datetime) -> str:
@@ -231,7 +244,12 @@ def _approver(before: Decision | None, incident: Incident, now: datetime) -> str
 def _expired(decision: Decision, situation: Situation) -> Decision:
     """I7: what was not carried out within its time after becoming allowed is not carried out any more."""
     since = decision.allowed_since
-    if decision.outcome is not None or since is None or situation.now - since <= situation.policy.expire_after:
+    if (
+        not decision.action.acts
+        or decision.outcome is not None
+        or since is None
+        or situation.now - since <= situation.policy.expire_after
+    ):
         return decision
     outcome = Outcome(OutcomeResult.EXPIRED, "it was not carried out in time", situation.now)
     return msgspec.structs.replace(decision, outcome=outcome)
@@ -259,6 +277,8 @@ def _act(candidate: Candidate, decision: Decision, incident: Incident) -> list[A
         begun_at=situation.now,
         by=candidate.person or f"rule {candidate.rule.name}",
         outcome=Outcome(OutcomeResult.BEGUN, at=situation.now),
+        correlation=incident.correlation,
+        wave=candidate.wave.size if candidate.kind is ActionKind.RESYNC and candidate.wave.leads else 0,
     )
     match candidate.kind:
         case ActionKind.RESYNC:

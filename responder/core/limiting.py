@@ -1,10 +1,11 @@
-"""Guards against too much: budget, ceilings, cooldown (I3)."""
+"""Guards against too much: budget, ceilings, cooldown (I3), waves of recovery (I11)."""
 
-import hashlib
 from datetime import datetime, timedelta
 
 from responder.core.actions import ActionKind, ActionRecord, OutcomeResult, Reason
 from responder.core.candidate import Candidate, word
+from responder.core.jitter import jitter
+from responder.core.waves import GUARD, turns
 
 SPENT = frozenset({OutcomeResult.CONFLICT, OutcomeResult.REFUSED, OutcomeResult.EXPIRED})  # wrote nothing
 _DAY = timedelta(days=1)
@@ -41,32 +42,41 @@ def cooldown(c: Candidate) -> Reason:
     return word("cooldown", c.situation.now >= ready, "cooled down", f"cooling down until {ready:%H:%M:%SZ}")
 
 
+def due_at(c: Candidate) -> datetime:
+    """Not before: its own cooldown, and that of its cause."""
+    closed_until = c.wave.closed_until if c.situation.cause.key == c.incident.correlation else None
+    return max(cooled_at(c), closed_until or cooled_at(c))
+
+
 def cooled_at(c: Candidate) -> datetime:
     """After the rule's delay, and after a cooldown that doubles with each resync of ours within a day."""
-    first = (c.record.finished_at or c.opened_at) + timedelta(seconds=c.delay)
+    first = (c.record.finished_at or c.incident.opened_at) + timedelta(seconds=c.delay)
     done = [a for a in _resyncs(c) if c.situation.now - a.begun_at < _DAY]
     if not done:
         return first
     wait = c.rule.cooldown * 2 ** min(len(done) - 1, _COOLDOWN_DOUBLINGS)
-    return max(first, done[-1].begun_at + timedelta(seconds=wait * (1 + _jitter(done[-1]))))
-
-
-def _jitter(last: ActionRecord) -> float:
-    """Up to a fifth, the same whenever it is asked: Applications that failed together do not come back together."""
-    digest = hashlib.blake2b(f"{last.app_uid}/{last.id}".encode(), digest_size=2).digest()
-    return int.from_bytes(digest) / 0xFFFF / 5
+    return max(first, done[-1].begun_at + timedelta(seconds=wait * (1 + jitter(done[-1].app_uid, done[-1].id))))
 
 
 def _resyncs(c: Candidate) -> list[ActionRecord]:
     return [a for a in c.situation.actions if a.kind is ActionKind.RESYNC and a.outcome.result not in SPENT]
 
 
-def parent_leads(c: Candidate) -> Reason:
-    """I11: while a common cause is known, recovery goes by its wave."""
-    leads = c.situation.parent is not None
-    return word(
-        "correlation",
-        not leads,
-        "no common cause is known",
-        "many Applications fail for one cause: they recover in waves",
-    )
+def in_turn(c: Candidate) -> Reason:
+    """I11: Applications that share a cause come back in waves, and each takes its place when it is free."""
+    key, cause, now = c.incident.correlation, c.situation.cause, c.situation.now
+    if not key:
+        return Reason(GUARD, "no common cause is known", passed=True)
+    if cause.key != key:
+        return Reason(GUARD, "who else fails for this cause is not looked up yet")
+    seen = c.wave
+    if not seen.leads:
+        return Reason(GUARD, "nobody else fails for this cause", passed=True)
+    if seen.closed_until is not None and now < seen.closed_until:
+        return Reason(GUARD, f"the last try for this cause went wrong: the next one at {seen.closed_until:%H:%M:%SZ}")
+    if not seen.free:
+        return Reason(GUARD, "others with this cause try just now: they recover in waves")
+    first = [i for i in turns(cause, seen, now) if (i.opened_at, i.id) < (c.incident.opened_at, c.incident.id)]
+    if len(first) >= seen.free and not c.person:
+        return Reason(GUARD, "others with this cause are first: they recover in waves")
+    return Reason(GUARD, "its turn in a wave of recovery", passed=True)

@@ -6,22 +6,31 @@ from datetime import datetime
 
 import msgspec
 
+from responder.core.actions import ActionRecord, OutcomeResult
 from responder.core.alert import Severity
 from responder.core.argocd import AppKey
 from responder.core.incident import Incident, IncidentState, TimelineEntry
 from responder.core.life import merge_timeline
 
 _NAMED = 20
+_ENDED = (OutcomeResult.SUCCEEDED, OutcomeResult.FAILED, OutcomeResult.UNKNOWN, OutcomeResult.NOT_TAKEN)
 AT_LEAST = 2  # that many Applications make a common cause
 
 
-def parent_of(children: Sequence[Incident], parent: Incident | None, now: datetime) -> Incident | None:
+def parent_of(
+    children: Sequence[Incident], parent: Incident | None, resyncs: Sequence[ActionRecord], now: datetime
+) -> Incident | None:
     """The parent as it is now; None while there is no common cause. ``children``: all that share the key."""
     open_children = [c for c in children if c.state.open]
     if parent is None:
         return _new(open_children, now) if len({c.app for c in open_children}) >= AT_LEAST else None
     ids = tuple(dict.fromkeys((*parent.children, *(c.id for c in open_children))))
-    parent = msgspec.structs.replace(parent, children=ids, impact=_impact(open_children) or parent.impact)
+    parent = msgspec.structs.replace(
+        parent,
+        children=ids,
+        impact=_impact(open_children) or parent.impact,
+        timeline=merge_timeline(parent.timeline, _recovery(parent, resyncs)),
+    )
     if open_children or not parent.state.open:
         return parent
     entry = TimelineEntry(now, "resolved: every child is closed", "responder")
@@ -32,6 +41,26 @@ def parent_of(children: Sequence[Incident], parent: Incident | None, now: dateti
         resolved_by="responder: every child is closed",
         timeline=merge_timeline(parent.timeline, [entry]),
     )
+
+
+def _recovery(parent: Incident, resyncs: Sequence[ActionRecord]) -> list[TimelineEntry]:
+    """The waves, as they went."""
+    entries = []
+    for action in resyncs:
+        if action.incident_id not in parent.children:
+            continue
+        place = (
+            "canary" if action.wave == 1 else f"in a wave of {action.wave}" if action.wave else "before it was known"
+        )
+        entries.append(TimelineEntry(action.begun_at, f"resync of {action.app} begun ({place})", action.by))
+        if action.outcome.result in _ENDED and action.outcome.at is not None:
+            said = f"resync of {action.app} {action.outcome.result.value}"
+            entries.append(TimelineEntry(action.outcome.at, said, "argocd"))
+    return entries
+
+
+def _place(size: int) -> str:
+    return f" in a wave of {size}" if size > 1 else " as the canary" if size else ""
 
 
 def _new(children: Sequence[Incident], now: datetime) -> Incident:

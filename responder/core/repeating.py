@@ -34,7 +34,9 @@ def harmless(c: Candidate) -> Reason:
 
 
 def complete(c: Candidate) -> Reason:
-    begun = c.opened_at.replace(microsecond=0)  # what had ended by then belongs to no incident, or to one before
+    begun = c.incident.opened_at.replace(
+        microsecond=0
+    )  # what had ended by then belongs to no incident, or to one before
     views = [v for v in c.situation.views if v.record.finished_at is None or v.record.finished_at >= begun]
     gaps = [gap for view in views for gap in view.gaps]
     if gaps and not c.person:
@@ -58,7 +60,7 @@ def request_kind(c: Candidate) -> Reason:
 
 def initiator(c: Candidate) -> Reason:
     request = c.record.request
-    if request.automated or request.action_id or c.person or c.rule.admits_people:
+    if request.automated or request.action_id or c.rule.admits_people:
         return Reason("initiator", "started by automation, or allowed by the rule", passed=True)
     return Reason("initiator", f"a person started it ({request.username or 'unnamed'})")
 
@@ -69,9 +71,11 @@ def auto_sync(c: Candidate) -> Reason:
     opted_in = c.situation.policy.opt_in_manual or (
         app is not None and app.annotation("hook-responder.io/resync") == "true"
     )
-    allowed = automated or opted_in or bool(c.person)
     return word(
-        "auto-sync", allowed, "auto-sync is on, or opted in", "the Application has no auto-sync and is not opted in"
+        "auto-sync",
+        automated or opted_in,
+        "auto-sync is on, or opted in",
+        "the Application has no auto-sync and is not opted in",
     )
 
 

@@ -14,6 +14,7 @@ from responder.core.failure import Diagnosis
 from responder.core.incident import Incident
 from responder.core.promotion import Block
 from responder.core.rules import Rulebook
+from responder.core.waves import Cause
 
 
 class Routes(msgspec.Struct, frozen=True):
@@ -33,6 +34,8 @@ class Policy(msgspec.Struct, frozen=True):
     mode: Mode = Mode.SHADOW
     per_application_day: int = 12
     per_responder_hour: int = 20
+    per_cause: int = 8  # Applications with one cause that try again at a time, at most
+    breaks_after: int = 3  # tries for one cause in a row that went wrong: its circuit opens for everybody
     expire_after: timedelta = timedelta(minutes=15)
     historic_after: timedelta = timedelta(minutes=30)
     alert_floor: timedelta = timedelta(minutes=10)
@@ -69,6 +72,7 @@ class Situation(msgspec.Struct, frozen=True):
     actions: tuple[ActionRecord, ...] = ()  # of this Application, oldest first
     responder_hour: int = 0  # resyncs of all Applications in the last hour
     blocks: tuple[Block, ...] = ()  # of this Application's subject that have not ended
-    peers: tuple[Incident, ...] = ()  # other open incidents with the same correlation key
+    cause: Cause = Cause()  # what is recorded of the cause that the incident shares with others
     parent: Incident | None = None
+    allowed_since: Mapping[str, datetime] = msgspec.field(default_factory=dict)  # of decisions not recorded yet, by id
     restored: bool = False  # the store came back from a backup (I12)

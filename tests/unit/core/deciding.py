@@ -89,7 +89,7 @@ def candidate(
     **more: Any,
 ) -> Candidate:
     seen = seen or situation()
-    words = {"opened_at": at(4), "delay": 30.0, **more}
+    words = {"incident": incident(), "delay": 30.0, **more}
     return Candidate(seen, seen.views[-1], diagnosis, kind, rule, **words)
 
 

@@ -196,9 +196,9 @@ def child(number: int, **more: Any) -> Incident:
 
 
 def test_two_applications_make_a_common_cause_and_one_does_not() -> None:
-    assert parent_of([child(1)], None, at(60)) is None
-    assert parent_of([child(1), child(2, state=IncidentState.RESOLVED)], None, at(60)) is None
-    made = parent_of([child(2), child(1)], None, at(60))
+    assert parent_of([child(1)], None, (), at(60)) is None
+    assert parent_of([child(1), child(2, state=IncidentState.RESOLVED)], None, (), at(60)) is None
+    made = parent_of([child(2), child(1)], None, (), at(60))
 
     assert made is not None
     assert (made.opened_at, made.children) == (at(1), ("child-2", "child-1"))
@@ -207,24 +207,26 @@ def test_two_applications_make_a_common_cause_and_one_does_not() -> None:
 
 
 def test_a_parent_has_one_name_however_often_it_is_made() -> None:
-    names = [parent_of(children, None, at(60)) for children in ([child(1), child(2)], [child(2), child(1), child(3)])]
+    names = [
+        parent_of(children, None, (), at(60)) for children in ([child(1), child(2)], [child(2), child(1), child(3)])
+    ]
 
     assert len({made.id for made in names if made is not None}) == 1
 
 
 def test_a_parent_gathers_its_children_and_ends_with_the_last() -> None:
-    made = parent_of([child(1), child(2)], None, at(60))
-    more = parent_of([child(1), child(2), child(3)], made, at(61))
+    made = parent_of([child(1), child(2)], None, (), at(60))
+    more = parent_of([child(1), child(2), child(3)], made, (), at(61))
     assert more is not None
     assert more.children == ("child-1", "child-2", "child-3")
-    over = parent_of([], more, at(90))
+    over = parent_of([], more, (), at(90))
 
     assert over is not None
     assert (over.state, over.resolved_at, len(over.children)) == (IncidentState.RESOLVED, at(90), 3)
 
 
 def test_forty_applications_are_named_in_part() -> None:
-    made = parent_of([child(n) for n in range(40)], None, at(60))
+    made = parent_of([child(n) for n in range(40)], None, (), at(60))
 
     assert made is not None
     assert made.impact.endswith("app-19 (team-19) and 20 more")
