@@ -21,6 +21,23 @@ _HARMLESS_BEFORE = frozenset(
 _REFUSALS = frozenset({Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.MIGRATION_LOCK_HELD})
 _OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition")
 _TWO_THINGS = re.compile(r"[a-z0-9](?:_and_|-and-|And[A-Z]| and )|_and_", re.ASCII)
+_NO_WORK = frozenset({"START", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"})
+_WORK = frozenset(
+    {
+        "ALTER",
+        "CREATE",
+        "DROP",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "REPLACE",
+        "RENAME",
+        "TRUNCATE",
+        "MERGE",
+        "GRANT",
+        "REVOKE",
+    }
+)
 # A class, its method, the first statement: the earliest line, and no loop around it.
 _FIRST_STATEMENT = re.compile(r"[1-3]:in [`'](?:\w+#)?(?:up|change|down)")
 
@@ -186,20 +203,44 @@ def _by_statement(run: _Run, tool: Tool) -> Left:
     if run.torn:
         state = StateLeft.PARTIAL if run.begun else StateLeft.UNKNOWN
         return Left(state, f"{keeps}, and the run was cut off, nobody saw where")
+    if tool.prints and (calls := _statements(run)):
+        return _printed(tool, calls)
     if _table_exists(run.cause.finding):
         return Left(StateLeft.PARTIAL, f"{keeps}; a table that exists already is what an earlier, half-done run leaves")
-    if tool.steps and run.started:
-        reason = f"{tool.name} prints each statement that is done, and had done none"
+    if run.started and (tool.steps or _at_first_line(run)):
+        reason = f"{tool.name} prints how far it came, and had done no statement"
         return Left(StateLeft.NONE, reason, shown=_at_first_line(run))
     if any(_TWO_THINGS.search(name) for name in _names(run)):
         return Left(StateLeft.PARTIAL, f"{keeps}, and {run.migration} does more than one thing")
     return Left(StateLeft.NONE, f"the log shows no statement before the failing one; look all the same, for {keeps}")
 
 
+def _statements(run: _Run) -> list[str]:
+    """The words with which the statements begin that the tool printed as it sent them, the failing one last."""
+    begun = max((f.order for f in run.log.saying(Says.STARTED) if not _at_failure(run, f)), default=-(1 << 62))
+    failed = run.cause.finding.order if run.cause.finding is not None else 1 << 62
+    sent = [f for f in run.log.saying(Says.TOOL) if "call" in f.groups and begun <= f.order <= failed]
+    return [word for f in sent if (word := f.groups["call"].strip(";").upper()) not in _NO_WORK]
+
+
+def _at_failure(run: _Run, finding: Finding) -> bool:
+    """A migration that is named only when it has failed: nothing of it comes after that line."""
+    return run.cause.finding is not None and finding.order >= run.cause.finding.order
+
+
+def _printed(tool: Tool, calls: list[str]) -> Left:
+    if len(calls) == 1:
+        return Left(StateLeft.NONE, f"{tool.name} prints every statement, and the first one failed", shown=True)
+    if _WORK & set(calls[:-1]):
+        reason = f"each statement is kept as it is done, and {tool.name} printed some before the failing one"
+        return Left(StateLeft.PARTIAL, reason, shown=True)
+    return Left(StateLeft.NONE, f"{tool.name} printed no statement before the failing one that writes")
+
+
 def _at_first_line(run: _Run) -> bool:
     """Code between the statements is not printed, and psql may be told to be quiet. What proves that nothing stands
-    before: a script announced one file and failed on its first line; or the tool announced one statement, and the
-    traceback shows the place where a migration's first one stands."""
+    before: a script announced one file and failed on its first line (or the tool on its first step of all); or the
+    tool announced one statement, and the traceback shows the place where a migration's first one stands."""
     started = run.log.saying(Says.STARTED)
     lines = [f.groups["line"] for f in started if "line" in f.groups]
     if len(started) > len(lines) > 0 and all(line == "1" for line in lines):

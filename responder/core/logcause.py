@@ -45,7 +45,7 @@ def find_cause(log: Findings, exit_code: int | None) -> Cause:
         return Cause(Category.KILLED, Confidence.CERTAIN, passes=exit_code == 143, signal=signal)
     if not standing and exit_code is None:
         return _none() if not failures or log.saying(Says.FINISHED, Says.DONE) else _unknown()
-    cause = _chosen(standing)
+    cause = _chosen(standing, while_connecting=_while_connecting(log))
     lasting = any(f.category is cause.category and f.signature.passes is False for f in failures)
     return msgspec.structs.replace(cause, passes=False) if lasting else cause
 
@@ -69,14 +69,20 @@ def _despite_success(log: Findings, failures: list[Finding]) -> Cause:
 def _standing(log: Findings, failures: list[Finding]) -> list[Finding]:
     """Without complaints that were over before the end: a wait for the database, a cache that was away."""
     progress = [f.order for f in log.saying(*_PROGRESS)]
-    progress += [f.order for f in failures if not f.connecting and not f.quiet and f.signature.weight >= _STATEMENT]
     last = max(progress, default=-(1 << 62))
-    standing = [f for f in failures if not (f.connecting and f.order < last)]
+    sent = [f for f in failures if not f.connecting and not f.quiet and f.signature.weight >= _STATEMENT]
+    latest = {f.category: f.order for f in sent}
+
+    def over(complaint: Finding) -> bool:  # a statement was sent later; the same complaint again is its echo
+        later = (order for category, order in latest.items() if category is not complaint.category)
+        return complaint.order < max((last, *later))
+
+    standing = [f for f in failures if not (f.connecting and over(f))]
     loud = [f for f in standing if not f.quiet]
     return loud or standing
 
 
-def _chosen(failures: list[Finding]) -> Cause:
+def _chosen(failures: list[Finding], *, while_connecting: bool = False) -> Cause:
     if not failures:
         return _unknown()
     named = [f for f in failures if f.category is not Category.UNKNOWN and f.signature.weight > _ECHO]
@@ -88,16 +94,23 @@ def _chosen(failures: list[Finding]) -> Cause:
     if category is Category.UNKNOWN:
         return Cause(category, Confidence.GUESS, best, because, connecting=best.connecting, refused=True)
     told = best.signature.passes
+    connecting = best.connecting or (category is Category.SERVER_SHUTDOWN and while_connecting)
     if category is Category.SERVER_SHUTDOWN and not best.connecting:  # or the migration itself brought it down
-        told = any(f.signature.passes for f in because)
+        told = while_connecting or any(f.signature.passes for f in because)
     return Cause(
         category,
         _confidence(best, failures),
         best,
         because,
         passes=category in _PASSING if told is None else told,
-        connecting=best.connecting,
+        connecting=connecting,
     )
+
+
+def _while_connecting(log: Findings) -> bool:
+    """The traceback shows that a connection was being made, and no migration had begun."""
+    shown = any("connecting" in f.groups for f in log.saying(Says.TOOL))
+    return shown and not log.saying(Says.STARTED, Says.FINISHED, Says.STEP)
 
 
 def _before_the_marker(best: Finding, failures: list[Finding]) -> Finding:

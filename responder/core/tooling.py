@@ -38,6 +38,7 @@ class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shows: Shows = Shows.NOTHING
     silent_end: bool = False  # prints nothing when migrations are done: only its own words can show that they failed
     steps: bool = False  # prints every statement that is done
+    prints: bool = False  # prints every statement as it is sent, when it prints any
     marks_failed: tuple[str, ...] = ()  # families on which a failed migration leaves a marker that refuses the next run
     lock: Lock = Lock.NONE
     commands: tuple[str, ...] = ()  # words in a container's command that mean this tool

@@ -38,6 +38,13 @@ def left(text: str, tool: str | None, database: str | None, exit_code: int = 1) 
         (LOCK, "db-migrate", "mysql", StateLeft.NONE, False),
         (LOCK, "dbmate", "postgres", StateLeft.NONE, True),
         (LOCK, "alembic", "postgres", StateLeft.NONE, False),
+        (LOCK, "db-migrate", "postgres", StateLeft.NONE, True),
+        (f"[INFO] Processed migration 2_w\n{LOCK}", "db-migrate", "postgres", StateLeft.PARTIAL, True),
+        (f"in process_steps\n{LOCK}\n(1305, 'SAVEPOINT sp_1 does not exist')", "yoyo", "mysql", StateLeft.NONE, True),
+        (
+            f"in process_steps\n{LOCK}\n(1305, 'SAVEPOINT sp_2 does not exist')",
+            "yoyo", "mysql", StateLeft.PARTIAL, True,
+        ),
     ],
 )  # fmt: skip
 def test_state_and_proof(text: str, tool: str | None, database: str | None, state: StateLeft, *, shown: bool) -> None:
@@ -49,3 +56,25 @@ def test_a_killed_runner_keeps_its_lock_where_the_lock_is_a_row() -> None:
     begun = "Running Changeset: c.sql::3::dev"
     assert left(begun, "liquibase", "postgres", 137).state is StateLeft.LOCKED
     assert left("Applying: 3_x.sql", "dbmate", "postgres", 137).state is StateLeft.NONE
+
+
+BEGUN = "1 migrations are new migrations must be executed.\nquery: START TRANSACTION"
+ALTER = "query: ALTER TABLE x ADD y int\nquery failed: ALTER TABLE x ADD y int"
+
+
+@pytest.mark.parametrize(
+    ("sent", "state", "shown"),
+    [
+        ("", StateLeft.NONE, True),
+        ("query: CREATE TABLE z (id int)", StateLeft.PARTIAL, True),
+        ("query: SELECT count(*) FROM x", StateLeft.NONE, False),
+    ],
+)
+def test_a_tool_that_prints_its_statements_shows_which_one_failed(sent: str, state: StateLeft, *, shown: bool) -> None:
+    found = left("\n".join(filter(None, (BEGUN, sent, ALTER, f"error: {LOCK}"))), "typeorm", "mysql")
+    assert (found.state, found.shown) == (state, shown)
+
+
+def test_statements_before_the_first_migration_are_the_tools_own() -> None:
+    own = "query: CREATE TABLE `migrations` (`id` int)"
+    assert left(f"{own}\n{BEGUN}\n{ALTER}\nerror: {LOCK}", "typeorm", "mysql").shown

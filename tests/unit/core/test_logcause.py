@@ -55,6 +55,9 @@ LOST = "server closed the connection unexpectedly"
 @pytest.mark.parametrize(
     ("text", "passes"),
     [
+        (f'connection to server at "db" (10.0.0.7), port 5432 failed: {LOST}', True),
+        (f"    connection = self.Database.connect(**conn_params)\n{LOST}", True),
+        (f"  Applying a.0003_b...\n    connection = self.Database.connect(**conn_params)\n{LOST}", False),
         (LOST, False),  # the migration itself may have brought the server down
         (f"FATAL:  terminating connection due to administrator command\n{LOST}", True),
         (f"WARNING:  terminating connection because of crash of another server process\n{LOST}", False),

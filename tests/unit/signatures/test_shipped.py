@@ -60,7 +60,7 @@ def test_the_corpus_is_judged_as_well_as_it_was() -> None:
     assert found["safe though something was left (0)"][0] == 0
     assert found["safe though it fails again (1 %)"][0] == 0
     assert found["category right"][0] >= 219
-    assert found["safe found where it is"][0] >= 49
+    assert found["safe found where it is"][0] >= 50
     assert found["state left right"][0] >= 212
     assert found["migration right"][0] >= 112
     assert found["successes called none"] == (34, 34)
@@ -76,7 +76,7 @@ def test_tools_of_which_the_corpus_has_none_are_judged_well() -> None:
     assert (right, found["successes called none"][0] > 0) == (failures, True)
     assert found["safe though something was left (0)"][0] == 0
     assert found["safe though it fails again (1 %)"][0] == 0
-    assert found["safe found where it is"][0] >= 0.6 * found["safe found where it is"][1]
+    assert found["safe found where it is"][0] >= 0.7 * found["safe found where it is"][1]
 
 
 def test_a_diagnosis_can_be_stored() -> None:
