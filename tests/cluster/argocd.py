@@ -155,7 +155,7 @@ async def notify(kubernetes: Kubernetes, url: str, token: str, namespace: str = 
 
 
 def _established(definition: Json) -> bool:
-    conditions = definition.get("status", {}).get("conditions", ())
+    conditions = definition.get("status", {}).get("conditions") or ()  # null at first
     return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
 

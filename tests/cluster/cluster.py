@@ -76,7 +76,8 @@ class Cluster:
         await self._start(self._plane.apiserver(kubernetes))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start(controller_manager))
-            group.create_task(self._start(self._kubelet(kubernetes)))
+            if (_REPOSITORY / "tests/cluster/kubelet/__main__.py").exists():
+                group.create_task(self._start(self._kubelet(kubernetes)))
             group.create_task(provide(kubernetes, self._binaries))
         await kubernetes.until(path("v1", "ServiceAccount", "default", "default"), bool)
 
@@ -171,6 +172,6 @@ async def started(folder: Path, binaries: Binaries) -> AsyncIterator[Cluster]:
         await cluster.start(kubernetes)
         server = await asyncio.start_unix_server(cluster.obey, cluster.running.control)
         stack.callback(server.close)
-        (folder / "cluster.json").write_bytes(msgspec.json.format(msgspec.json.encode(cluster.running)))
+        cluster.running.write(folder / "cluster.json")
         print(f"the cluster is ready after {time.monotonic() - began:.1f} s, in {folder}", flush=True)
         yield cluster

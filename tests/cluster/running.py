@@ -46,6 +46,12 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
         """Of the superuser, as golang-migrate takes it."""
         return f"mysql://root:{PASSWORD}@tcp(127.0.0.1:{self.mariadb_port})/"
 
+    def write(self, file: Path) -> None:
+        encoded = msgspec.json.encode(self, enc_hook=str)  # its paths
+        unfinished = file.with_suffix(".part")
+        unfinished.write_bytes(msgspec.json.format(encoded))
+        unfinished.rename(file)  # who waits for the file finds it whole
+
     async def tell(self, program: str, act: str) -> int | None:
         """Acts: ``start stop kill restart pause resume pid``. Programs by their names in ``programs``. Its pid, or
         None when it does not run. Returns when it is done: after ``start`` the program is ready."""
@@ -75,4 +81,4 @@ def find_running(environ: Mapping[str, str] = os.environ) -> Running:
     file = environ.get(VARIABLE)
     if not file:
         raise LookupError(f"no cluster runs: `make test-cluster`, or `python -m tests.cluster up` and set {VARIABLE}")
-    return msgspec.json.decode(Path(file).read_bytes(), type=Running)
+    return msgspec.json.decode(Path(file).read_bytes(), type=Running, dec_hook=lambda wanted, value: wanted(value))
