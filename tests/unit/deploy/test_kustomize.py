@@ -102,6 +102,39 @@ def test_every_binding_binds_a_role_that_is_there_to_our_account() -> None:
     assert all(b["subjects"] == ACCOUNT for b in bindings)
 
 
+def test_the_admission_policies_concern_our_account_and_refuse_when_they_cannot_be_asked() -> None:
+    """What they let pass is asked of a real API server: tests/cluster/test_admission.py."""
+    file = KUSTOMIZE / "components/actuator/admission.yaml"
+    policies = [d for d in documents(file) if d["kind"] == "ValidatingAdmissionPolicy"]
+    bindings = {d["metadata"]["name"]: d["spec"] for d in documents(file) if d["kind"].endswith("Binding")}
+    (account,) = ACCOUNT
+    name = f"system:serviceaccount:{account['namespace']}:{account['name']}"
+    for policy in policies:
+        assert policy["spec"]["failurePolicy"] == "Fail"
+        assert [c["expression"] for c in policy["spec"]["matchConditions"]] == [
+            f'request.userInfo.username == "{name}"'
+        ]
+        assert bindings.pop(policy["metadata"]["name"]) == {
+            "policyName": policy["metadata"]["name"],
+            "validationActions": ["Deny"],
+        }
+    assert bindings == {}
+
+
+def test_every_kind_that_the_actuator_may_write_has_its_policy() -> None:
+    role = granted(one(KUSTOMIZE / "components/actuator/actuator.yaml", "ClusterRole"))
+    policies = [
+        d for d in documents(KUSTOMIZE / "components/actuator/admission.yaml") if "matchConstraints" in d["spec"]
+    ]
+    policed = {
+        (group, rule["resources"][0])
+        for policy in policies
+        for rule in policy["spec"]["matchConstraints"]["resourceRules"]
+        for group in rule["apiGroups"]
+    }
+    assert policed == set(role)
+
+
 def test_selectors_select(pod: Manifest) -> None:
     labels = pod["metadata"]["labels"].items()
     service = one(BASE / "service.yaml", "Service")
