@@ -58,18 +58,12 @@ class Cluster:
         controller_manager = self._plane.controller_manager(self._users["controller-manager"], self._ports, kubernetes)
         self._ports.release()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._start_kubernetes(kubernetes, controller_manager))
-            group.create_task(self._start(self._argocd.redis()))
+            group.create_task(self._start_database(self._postgres))
+            group.create_task(self._start_database(self._mariadb))
             group.create_task(self._start(self._git.process()))
-            group.create_task(self._start_databases())
-        async with asyncio.TaskGroup() as group:
-            for program in (
-                self._argocd.repo_server(),
-                self._argocd.application_controller(),
-                self._argocd.notifications_controller(),
-                self._argocd.api_server(kubernetes),
-            ):
-                group.create_task(self._start(program))
+            await self._start(self._argocd.redis())
+            await self._start_kubernetes(kubernetes, controller_manager)
+            await self._start_argocd(kubernetes)
 
     async def _start_kubernetes(self, kubernetes: Kubernetes, controller_manager: Process) -> None:
         await self._start(self._plane.etcd())
@@ -81,10 +75,20 @@ class Cluster:
             group.create_task(provide(kubernetes, self._binaries))
         await kubernetes.until(path("v1", "ServiceAccount", "default", "default"), bool)
 
-    async def _start_databases(self) -> None:
-        for database in (self._postgres, self._mariadb):
-            await database.install()
-            await self._start(database.process())
+    async def _start_argocd(self, kubernetes: Kubernetes) -> None:
+        programs = (
+            self._argocd.repo_server(),
+            self._argocd.application_controller(),
+            self._argocd.notifications_controller(),
+            self._argocd.api_server(kubernetes),
+        )
+        async with asyncio.TaskGroup() as group:
+            for program in programs:
+                group.create_task(self._start(program))
+
+    async def _start_database(self, database: Postgres | MariaDb) -> None:
+        await database.install()
+        await self._start(database.process())
 
     def _kubelet(self, kubernetes: Kubernetes) -> Process:
         serving = self._plane.kubelet_serving
