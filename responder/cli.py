@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from responder.exits import BAD_INPUT, COULD_NOT_ASK, GOOD
+from responder.exits import BAD_INPUT, COULD_NOT_ASK, GOOD, NO
 
 if TYPE_CHECKING:
     from responder.config import Settings
@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         _demo,
         _check,
         _diagnose,
+        _lint,
         _incidents,
         _gate,
         _blocks,
@@ -182,6 +183,34 @@ def diagnose(arguments: argparse.Namespace) -> int:
             continue
         _say(as_json(found) if arguments.json else as_text(found, colours=colours))
     return status
+
+
+# lint
+
+
+def _lint(commands: "Commands") -> None:
+    parser = _command(
+        commands, "lint", lint, "weak points of hook manifests, before they fail at night",
+        "  kustomize build . | responder lint -\n\n"
+        "Reads every object of the files (several documents, or a List) as one sync: Jobs, and the Secrets and\n"
+        "ConfigMaps that they need. Each finding has file and line, what is wrong, why, and what to write instead.\n"
+        "A rule is switched off for one object by the annotation hook-responder.io/lint-ignore: rule, other-rule.\n"
+        "0 without findings, 1 with findings, 2 when a file could not be read.",
+    )  # fmt: skip
+    parser.add_argument("files", nargs="+", metavar="FILE", help="YAML or JSON, or - for standard input")
+    parser.add_argument("--json", action="store_true", help="one JSON object a finding")
+
+
+def lint(arguments: argparse.Namespace) -> int:
+    from responder.linting import as_json, as_text, lint_files, summary
+    from responder.terminal import coloured
+
+    found, problems = lint_files(arguments.files)
+    for finding in found:
+        _say(as_json(finding) if arguments.json else as_text(finding, colours=coloured(sys.stdout)))
+    if not arguments.json:
+        _say(summary(found, len(arguments.files) - len(problems)))
+    return _bad_input(problems) if problems else NO if found else GOOD
 
 
 # a running service

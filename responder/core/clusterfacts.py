@@ -189,8 +189,8 @@ def _origin(kind: str, name: str, hook: AttemptHook, sync: Sync) -> str:
     as_hook = next((r for r in hooks if r.hook_type), None)
     if as_hook is not None and as_hook.hook_phase == "Succeeded":
         return (
-            f"; this sync made it as a {as_hook.sync_phase} hook, and its own delete policy took it away: use"
-            " BeforeHookCreation, and a second one for the application"
+            f"; this sync made it as a {as_hook.sync_phase} hook, and it is gone again, as hooks go by their own delete"
+            " policy: use BeforeHookCreation, and a second one for the application"
         )
     if as_hook is not None:
         return f"; this sync brings it as a {as_hook.sync_phase} hook, but later: give it an earlier sync wave"
