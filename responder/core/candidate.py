@@ -10,7 +10,7 @@ from responder.core.hooks import HookRun
 from responder.core.incident import Incident
 from responder.core.rules import Rule
 from responder.core.situation import Situation
-from responder.core.waves import Wave, wave
+from responder.core.waves import Cause, Wave, wave
 
 
 class Candidate:
@@ -49,11 +49,13 @@ class Candidate:
         return tuple(h.run for a in self.view.attempts for h in a.hooks if h.run is not None)
 
     @property
+    def cause(self) -> Cause:
+        return self.situation.cause.now(self.incident)
+
+    @property
     def wave(self) -> Wave:
         policy = self.situation.policy
-        return wave(
-            self.situation.cause, cap=policy.per_cause, breaks_after=policy.breaks_after, cooldown=self.rule.cooldown
-        )
+        return wave(self.cause, cap=policy.per_cause, breaks_after=policy.breaks_after, cooldown=self.rule.cooldown)
 
 
 def word(guard: str, passed: bool, yes: str, no: str) -> Reason:

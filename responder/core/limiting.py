@@ -64,7 +64,7 @@ def _resyncs(c: Candidate) -> list[ActionRecord]:
 
 def in_turn(c: Candidate) -> Reason:
     """I11: Applications that share a cause come back in waves, and each takes its place when it is free."""
-    key, cause, now = c.incident.correlation, c.situation.cause, c.situation.now
+    key, cause, now = c.incident.correlation, c.cause, c.situation.now
     if not key:
         return Reason(GUARD, "no common cause is known", passed=True)
     if cause.key != key:
@@ -76,7 +76,7 @@ def in_turn(c: Candidate) -> Reason:
         return Reason(GUARD, f"the last try for this cause went wrong: the next one at {seen.closed_until:%H:%M:%SZ}")
     if not seen.free:
         return Reason(GUARD, "others with this cause try just now: they recover in waves")
-    first = [i for i in turns(cause, seen, now) if (i.opened_at, i.id) < (c.incident.opened_at, c.incident.id)]
+    first = [i for i in turns(cause, seen, now) if cause.place(i) < cause.place(c.incident)]
     if len(first) >= seen.free and not c.person:
         return Reason(GUARD, "others with this cause are first: they recover in waves")
     return Reason(GUARD, "its turn in a wave of recovery", passed=True)

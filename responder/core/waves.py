@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from responder.core.actions import ActionKind, ActionRecord, Decision, OutcomeResult
+from responder.core.argocd import AppKey
 from responder.core.incident import Incident
 from responder.core.jitter import jitter
 
@@ -36,6 +37,17 @@ class Cause(msgspec.Struct, frozen=True):
     def common(self) -> bool:
         """More than one Application fails for it, or did and is not back yet."""
         return len({i.app for i in self.incidents}) > 1
+
+    def place(self, incident: Incident) -> tuple[int, datetime, AppKey, str]:
+        """In the queue: the oldest first, but behind all that were tried less often: one that is broken for itself
+        does not keep the others waiting."""
+        tries = sum(1 for a in self.resyncs if a.incident_id == incident.id)
+        return tries, incident.opened_at, incident.app, incident.id
+
+    def now(self, incident: Incident) -> "Cause":
+        """With this incident as it is planned just now."""
+        others = (i for i in self.incidents if i.id != incident.id)
+        return msgspec.structs.replace(self, incidents=(*others, incident))
 
 
 class Wave(msgspec.Struct, frozen=True):
@@ -127,10 +139,10 @@ def ready(incident: Incident) -> Decision | None:
 
 
 def turns(cause: Cause, seen: Wave, now: datetime) -> list[Incident]:
-    """Who waits for a place, in the order in which they get one: the oldest first."""
+    """Who waits for a place, in the order in which they get one."""
     busy = {a.app_uid for a in cause.resyncs if a.outcome.result in _UNDER_WAY}
     waiting = []
-    for incident in sorted(cause.incidents, key=lambda i: (i.opened_at, i.id)):
+    for incident in sorted(cause.incidents, key=cause.place):
         decision = ready(incident)
         if decision is None or incident.app_uid in busy:
             continue
