@@ -26,8 +26,8 @@ demo: $(STAMP) ## show the main job; ONCE=1 plays it to the end and verifies it
 test: $(STAMP) ## all fast tests
 	@$(BIN)/pytest -n 3 --dist worksteal -m "not real_cluster" $(ARGS)
 
-test-cluster: $(STAMP) ## the tests on a real kube-apiserver and Argo CD
-	@$(BIN)/pytest -m real_cluster $(ARGS)
+test-cluster: $(STAMP) ## the tests on a real kube-apiserver and Argo CD; the first time builds them: needs Go
+	@$(BIN)/python -m tests.cluster run $(ARGS)
 
 lint: $(STAMP) ## ruff, ruff format, mypy strict, import law
 	@$(BIN)/ruff check .

@@ -83,7 +83,7 @@ class ControlPlane:
         }
         command = [self._binaries.path("kube-apiserver"), *_flags(flags)]
         probe = answers(client.session, "/readyz")
-        return Process("apiserver", command, log=self.folder / "apiserver.log", probe=probe)
+        return Process("apiserver", command, log=self.folder / "apiserver.log", probe=probe, grace=3)  # watches hold it
 
     def controller_manager(self, kubeconfig: Path, ports: Ports, client: Kubernetes) -> Process:
         port = ports.free()

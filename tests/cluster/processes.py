@@ -14,7 +14,6 @@ import aiohttp
 from tests.cluster.kubernetes import Kubernetes
 
 _PATIENCE = 60.0  # seconds until a program must be ready
-_GRACE = 10.0  # seconds that SIGTERM gets
 Probe = Callable[[], Awaitable[bool]]
 
 
@@ -33,6 +32,7 @@ class Process:
         environment: Mapping[str, str] | None = None,
         user: str = "",
         end: signal.Signals = signal.SIGTERM,
+        grace: float = 10.0,  # seconds that this end gets
     ) -> None:
         self.name = name
         self.started_in = 0.0  # seconds until it was ready, the last time
@@ -41,6 +41,7 @@ class Process:
         self._probe = probe
         self._environment = environment
         self._end = end
+        self._grace = grace
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -86,7 +87,7 @@ class Process:
         self.signal(signal.SIGCONT)
         self._process.send_signal(how or self._end)
         try:
-            await asyncio.wait_for(self._process.wait(), _GRACE)
+            await asyncio.wait_for(self._process.wait(), self._grace)
         except TimeoutError:
             self.signal(signal.SIGKILL)
             await self._process.wait()
