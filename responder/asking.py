@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
@@ -204,6 +205,25 @@ def _hrefs(value: Any) -> Iterator[str]:
 
 def _incident(server: Server, arguments: Namespace) -> dict[str, Any]:
     return server.ask("GET", f"/v1/incidents/{quote(arguments.incident, safe='')}")
+
+
+def told_since(arguments: Namespace, since: datetime) -> Iterator[dict[str, Any]]:
+    """Every incident that was opened since then, whole, newest first."""
+    server, cursor = _server(arguments), ""
+    while True:
+        query = {"limit": _PAGE, **({"cursor": cursor} if cursor else {})}
+        page = server.ask("GET", f"/v1/incidents?{urlencode(query)}")
+        for summary in page["incidents"]:
+            if datetime.fromisoformat(summary["opened_at"]) < since:
+                return
+            yield server.ask("GET", f"/v1/incidents/{quote(summary['id'], safe='')}")
+        cursor = page["next_cursor"] or ""
+        if not cursor:
+            return
+
+
+def explained_by(arguments: Namespace) -> dict[str, Any]:
+    return _server(arguments).ask("GET", f"/v1/incidents/{quote(arguments.incident, safe='')}/rules")
 
 
 # the gate

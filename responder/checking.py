@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from responder.casing import read_cases
 from responder.config import ConfigError, Settings, parse_settings, read_text
+from responder.core.rulecases import holds_cases
 from responder.core.rulesfile import parse_rules
 from responder.core.signatures import SignatureError
 from responder.core.strictyaml import Document, FileError
@@ -21,7 +23,9 @@ def problems_of(path: Path) -> list[str]:
 def _read(path: Path) -> None:
     text = read_text(path)
     data = Document(text, str(path)).data
-    if _holds_signatures(data):
+    if holds_cases(data):
+        read_cases(path)
+    elif _holds_signatures(data):
         signatures([path])  # with the shipped ones: they share tools, tables and names
     elif _holds_rules(data):
         parse_rules(text, str(path), None, signatures())

@@ -44,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         _serve,
         _demo,
         _check,
+        _rules,
         _diagnose,
         _lint,
         _incidents,
@@ -149,6 +150,53 @@ def check(arguments: argparse.Namespace) -> int:
         return _bad_input(found)
     _say(f"{len(arguments.files)} file{'s' * (len(arguments.files) > 1)} checked: no errors")
     return GOOD
+
+
+# rules
+
+
+def _rules(commands: "Commands") -> None:
+    parser = _command(
+        commands, "rules", rules, "test rules by cases, replay them over what happened, explain a decision",
+        "test     cases with what must be decided, for the check of a pull request (config/RULES.md)\n"
+        "replay   what a rules file would have done, beside what was done\n"
+        "explain  every rule with each condition and the value seen, every guard with its reason",
+    )  # fmt: skip
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="test|replay|explain")
+    test = _command(
+        verbs, "test", rules, "run cases; 1 when one differs",
+        "A case file names its rules file (rules: rules.yaml, beside it), or --rules does.",
+    )  # fmt: skip
+    test.add_argument("files", nargs="+", type=Path, metavar="FILE", help="cases")
+    test.add_argument("--rules", type=Path, metavar="FILE", help="these rules instead of those that the cases name")
+    test.add_argument("--every-rule", action="store_true", help="1 also when a rule decided in no case")
+    test.add_argument("--json", action="store_true", help="one JSON object a case")
+    replay = _command(
+        verbs, "replay", rules, "what a rules file would have done, beside what was done",
+        "Over the store that --config names (also while the service runs), else over a service's history by its API,\n"
+        "and over recordings. Each incident is tried by itself, in the circumstances that its record tells; where it\n"
+        "tells none, nothing is in the way: rights, switch released, actions.mode live, no ceiling.",
+    )  # fmt: skip
+    replay.add_argument("file", type=Path, metavar="FILE", help="rules")
+    replay.add_argument("--since", default="30d", metavar="DURATION", help="incidents opened since then (30d)")
+    replay.add_argument(
+        "--recording", type=Path, action="append", default=[], metavar="DIR", help="of a real cluster; more than once"
+    )
+    explain = _command(verbs, "explain", rules, "why each rule did, or did not, decide upon an incident")
+    explain.add_argument("incident", metavar="INCIDENT")
+    for verb in (replay, explain):
+        verb.add_argument("--config", type=Path, metavar="FILE", help="responder.yaml: read its store, ask no server")
+        _asks_a_server(verb)
+
+
+def rules(arguments: argparse.Namespace) -> int:
+    if arguments.what == "test":
+        from responder.casing import run_tests
+
+        return run_tests(arguments)
+    from responder.ruling import run_explain, run_replay
+
+    return run_replay(arguments) if arguments.what == "replay" else run_explain(arguments)
 
 
 # diagnose

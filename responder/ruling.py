@@ -1,0 +1,192 @@
+"""``responder rules replay`` and ``explain``: rules over what happened, from the store, a service or recordings."""
+
+import asyncio
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from responder.asking import AskError, explained_by, told_since
+from responder.casing import problems_of_error, read_rules
+from responder.config import ConfigError, Settings, load_settings, read_text
+from responder.core.deciding import Case
+from responder.core.duration import parse_duration
+from responder.core.explaining import explain, told_lines
+from responder.core.past import Past, moments
+from responder.core.replaying import How, Replay, Row, RuleCount, replay, world_of
+from responder.core.rules import Rulebook
+from responder.core.rulesfile import parse_rules
+from responder.core.signatures import SignatureError
+from responder.core.situation import Policy
+from responder.core.strictyaml import FileError
+from responder.core.toldpast import past_of
+from responder.core.trial import World, situation_of
+from responder.exits import BAD_INPUT, COULD_NOT_ASK, GOOD
+from responder.history import History
+from responder.ports import StoreError
+from responder.shipped import signatures
+from responder.store.reading import StoreReader
+from responder.terminal import coloured, plain
+
+T = TypeVar("T")
+_RED, _GREEN, _RESET = "\x1b[31m", "\x1b[32m", "\x1b[0m"
+_TRIED = Policy(per_application_day=1000, per_responder_hour=1000)  # ceilings count what siblings did, too
+
+
+def _told(work: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
+    """What stands in the way, as sentences and an exit code."""
+
+    def run(arguments: Namespace) -> int:
+        try:
+            return work(arguments)
+        except AskError as error:
+            sys.stderr.write(f"{plain(str(error))}\n")
+            return error.code
+        except StoreError as error:
+            sys.stderr.write(f"{plain(str(error))}\n")
+            return COULD_NOT_ASK
+        except (FileError, ConfigError, SignatureError, OSError, LookupError, ValueError) as error:
+            sys.stderr.writelines(f"{plain(problem)}\n" for problem in problems_of_error(error))
+            return BAD_INPUT
+
+    return run
+
+
+# replay
+
+
+@_told
+def run_replay(arguments: Namespace) -> int:
+    rulebook = read_rules(arguments.file)
+    outcome = replay(_pasts(arguments), rulebook, _TRIED)
+    if arguments.json:
+        sys.stdout.writelines(f"{json.dumps(line)}\n" for line in _as_json(outcome))
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in _as_text(outcome, colours=coloured(sys.stdout)))
+    return GOOD
+
+
+def _pasts(arguments: Namespace) -> Iterator[tuple[Past, World]]:
+    """From whatever was named; a service, when nothing was."""
+    since = datetime.now(UTC) - parse_duration(arguments.since)
+    if arguments.config is not None:
+        for past in asyncio.run(_stored(load_settings(arguments.config), since)):
+            yield past, world_of(past, told=False)
+    elif not arguments.recording:
+        for told in told_since(arguments, since):
+            past = past_of(told)
+            if past.incident.app_uid:  # of a parent nothing is decided
+                yield past, world_of(past, told=True)
+    for folder in arguments.recording:
+        for told in _recorded(folder):
+            past = past_of(told)
+            unseen = msgspec.structs.replace(past.incident, decisions=(), alerts=())  # nobody responded then
+            yield msgspec.structs.replace(past, incident=unseen), World(idempotent=True)
+
+
+async def _stored(settings: Settings, since: datetime) -> list[Past]:
+    async with StoreReader(settings.store.path) as store:
+        history = History(store, settings, signatures(settings.signatures))
+        return [past async for past in history.since(since)]
+
+
+def _recorded(folder: Path) -> list[dict[str, Any]]:
+    from responder.demo.recording import RecordingError  # noqa: PLC0415 - the whole responder comes with it
+    from responder.demo.replay import replay_once  # noqa: PLC0415 - the same
+
+    try:
+        return asyncio.run(replay_once(folder))
+    except RecordingError as error:
+        raise ValueError(str(error)) from error
+
+
+def _as_json(outcome: Replay) -> Iterator[dict[str, object]]:
+    """A line for each incident, then one for each rule."""
+    for row in outcome.rows:
+        incident = row.past.incident
+        yield {
+            "incident": incident.id,
+            "application": str(incident.app),
+            "opened_at": incident.opened_at.isoformat(),
+            "category": incident.diagnosis.category.value if incident.diagnosis else None,
+            "matched": row.matched,
+            "did": [msgspec.to_builtins(effect) for effect in row.did],
+            "would": [msgspec.to_builtins(effect) for effect in row.would],
+            "differs": row.differs,
+        }
+    for count in outcome.counts:
+        yield msgspec.to_builtins(count)
+
+
+_HEAD = ("rule", "matched", "would do", "ask", "in shadow", "denied", "did", "asked", "in shadow", "denied")
+
+
+def _as_text(outcome: Replay, *, colours: bool) -> Iterator[str]:
+    yield from _table([_HEAD, *map(_counted, outcome.counts)])
+    differing = outcome.differing
+    yield f"\n{len(outcome.rows)} incidents, {len(differing)} would have gone otherwise"
+    for row in differing:
+        yield from _difference(row, colours=colours)
+
+
+def _counted(count: RuleCount) -> tuple[str, ...]:
+    numbers = [count.matched, *(count.would[how] for how in How), *(count.did[how] for how in How)]
+    return (count.rule, *(str(number) if number else "-" for number in numbers))
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *numbers in rows:
+        cells = (f"{cell:>{width}}" for cell, width in zip(numbers, widths[1:], strict=True))
+        yield plain(f"{first:<{widths[0]}}  {'  '.join(cells)}")
+
+
+def _difference(row: Row, *, colours: bool) -> Iterable[str]:
+    incident = row.past.incident
+    category = incident.diagnosis.category.value if incident.diagnosis else "unknown"
+    yield plain(f"\n{incident.id}  {incident.opened_at:%Y-%m-%d %H:%M}  {incident.app}  {category}")
+    for line in row.difference:
+        colour = _RED if line.startswith("-") else _GREEN
+        yield f"  {colour}{plain(line)}{_RESET}" if colours else f"  {plain(line)}"
+
+
+# explain
+
+
+@_told
+def run_explain(arguments: Namespace) -> int:
+    if arguments.config is None:
+        told = explained_by(arguments)
+    else:
+        told = msgspec.to_builtins(_explained(load_settings(arguments.config), arguments.incident))
+    if arguments.json:
+        sys.stdout.write(json.dumps(told) + "\n")
+    else:
+        sys.stdout.writelines(f"{plain(line)}\n" for line in told_lines(told))
+    return GOOD
+
+
+def _explained(settings: Settings, incident_id: str) -> Any:
+    """By the store alone: what was decided is told as it was recorded, the world of today is not asked."""
+    past = asyncio.run(_one(settings, incident_id))
+    found = list(moments(past))[-1:] if past is not None else []
+    if past is None or not found:
+        raise LookupError(f"there is no incident {incident_id} that was decided upon")
+    situation = situation_of(found[0], past.incident, _rules_of(settings), World(), Policy(), datetime.now(UTC))
+    return explain(Case(situation, past.incident, found[0].diagnosis, situation.views[-1]), judge_now=False)
+
+
+async def _one(settings: Settings, incident_id: str) -> Past | None:
+    async with StoreReader(settings.store.path) as store:
+        return await History(store, settings, signatures(settings.signatures)).one(incident_id)
+
+
+def _rules_of(settings: Settings) -> Rulebook:
+    if settings.rules is None:
+        return Rulebook()
+    return parse_rules(read_text(settings.rules), str(settings.rules), None)
