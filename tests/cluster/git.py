@@ -71,6 +71,10 @@ class Repository:
     async def revision(self) -> str:
         return (await _git(self._clone, "rev-parse", "HEAD")).strip()
 
+    async def files(self) -> list[str]:
+        """Of what was pushed last."""
+        return (await _git(self._bare, "ls-tree", "-r", "--name-only", "main")).splitlines()
+
 
 async def _git(folder: Path, *arguments: str) -> str:
     pipe = asyncio.subprocess.PIPE
