@@ -15,6 +15,7 @@ import msgspec
 
 from responder.cluster.client import Kubernetes
 from responder.cluster.errors import UNREADABLE, ApiError, Forbidden, NotFound
+from responder.cluster.operated import declared
 from responder.cluster.reviews import may
 from responder.cluster.wire import decoders
 from responder.config import ClusterConfig, Settings
@@ -193,12 +194,20 @@ async def examine(
     rights = _Rights(kubernetes, account if outside else "")
     findings = setup.clock(config.name, now - server) if server is not None else []
     findings += setup.keeps_to(config.name, watched, argocd_here=first)
-    wanted = [*(setup.argocd_rights(watched, asked_by_others=outside) if first else ()), *setup.hook_rights(watched)]
+    wanted = setup.argocd_rights(watched, asked_by_others=outside) if first else []
+    wanted += setup.hook_rights(watched, await _operators(kubernetes))
     findings += setup.missing_rights(config.name, await rights.missing(wanted), account)
     if first:
         findings += await _argocd(reading, rights, settings, watched, now, shipped, tokens)
     findings += setup.hooks([hook for namespace in watched.hooks for hook in await _hooks(reading, namespace)])
     return Examination((*findings, *_unread(config.name, [*reading.unread, *rights.unknown], outside=outside)))
+
+
+async def _operators(kubernetes: Kubernetes) -> Sequence[str]:
+    try:
+        return sorted(await declared(kubernetes))
+    except ApiError:
+        return ()
 
 
 def _watched(config: ClusterConfig, settings: Settings) -> Watched:

@@ -15,6 +15,7 @@ import msgspec
 
 from responder.cluster.client import Kubernetes
 from responder.cluster.errors import ApiError
+from responder.cluster.operated import OperatedHooks
 from responder.cluster.readers import Readers
 from responder.cluster.recording import Recording
 from responder.cluster.reflector import PACE, Change, Pace, Reflector, Trouble, WatchEvent
@@ -94,6 +95,9 @@ class Recorder:
         self._probing = asyncio.Semaphore(PROBES)
         self._to_probe: set[str] = set()
         self._group = asyncio.TaskGroup()
+        self._operated = OperatedHooks(
+            kubernetes, self._watches, namespaces=namespaces or ("",), on_event=self._on_operated, clock=clock
+        )
         self._metadata = tuple(self._watches.job_metadata(name, self._on_job) for name in namespaces or ("",))
 
     async def run(self) -> None:
@@ -102,6 +106,7 @@ class Recorder:
             async with self._group as group:
                 for reflector in self._metadata:
                     group.create_task(reflector.run(), name=f"jobs of {self.cluster}")
+                group.create_task(self._operated.run(), name=f"operated hooks of {self.cluster}")
                 group.create_task(self._tick(), name=f"recorder of {self.cluster}")
                 group.create_task(self._spill.run(self._recordings.values()), name=f"spill of {self.cluster}")
         finally:
@@ -130,7 +135,11 @@ class Recorder:
     @property
     def reflectors(self) -> Sequence[Reflector[Any]]:
         """All that are open now."""
-        return (*self._metadata, *(running.reflector for running in self._on_demand.values()))
+        return (
+            *self._metadata,
+            *self._operated.reflectors,
+            *(running.reflector for running in self._on_demand.values()),
+        )
 
     async def recover(self, apps: Iterable[AppKey]) -> None:
         """After the first lists: hooks that an earlier life of ours recorded and that went while we were away."""
@@ -139,7 +148,8 @@ class Recorder:
             async with asyncio.timeout(STORE_SECONDS):
                 runs = await self._store.hook_runs(app, since=since)
             for run in runs:
-                if run.cluster == self.cluster and run.gone_at is None and run.uid not in self._recordings:
+                told = run.kind == "Job" or self._operated.synced
+                if told and run.cluster == self.cluster and run.gone_at is None and run.uid not in self._recordings:
                     self._went_unseen(run)
 
     def _went_unseen(self, run: HookRun) -> None:
@@ -167,6 +177,23 @@ class Recorder:
             pods = self._on_demand.get(("pods", namespace))
             watched = recording.closed or (pods is not None and pods.reflector.synced.is_set())
             recording.job_gone(self._clock.now(), pods_watched=watched)
+        self._spill.due()
+
+    async def _on_operated(self, event: WatchEvent[SeenJob]) -> None:
+        """No Pods, no logs of its own: each version tells all there is."""
+        seen = event.object
+        namespace, _, name = event.key.partition("/")
+        uid = seen.uid if seen is not None else self._uids.get((namespace, name), "")
+        recording = self._recordings.get(uid)
+        if seen is not None and seen.run is not None:
+            if recording is None:
+                stored = await self._recall(uid)
+                recording = Recording(seen.run, self._clock.now(), away=not self._operated.synced, stored=stored)
+                self._recordings[uid] = recording
+                self._uids[namespace, name] = uid
+            recording.see_job(seen)
+        if recording is not None and event.change is Change.DELETED:
+            recording.job_gone(self._clock.now(), pods_watched=True)
         self._spill.due()
 
     async def _register(self, seen: SeenJob, run: HookRun) -> Recording:

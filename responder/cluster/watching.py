@@ -12,7 +12,8 @@ from responder.cluster.client import JSON, METADATA_LIST, Kubernetes, Query
 from responder.cluster.reflector import Pace, Reflector, Trouble, WatchEvent
 from responder.cluster.wire import decoders
 from responder.config import Recorder as Limits
-from responder.core.hookwire import EventWire, JobWire, PodWire
+from responder.core.hookwire import EventWire, JobWire, OperatedWire, PodWire
+from responder.core.operated import GROUP, KINDS, VERSION, see_operated
 from responder.core.sightings import CONTROLLER_UID, Redact, SeenEvent, SeenJob, SeenPod, see_event, see_job, see_pod
 from responder.ports import Clock
 
@@ -68,6 +69,25 @@ class Watches:
 
     def seen_job(self, wire: JobWire) -> SeenJob:
         return see_job(wire, self._kubernetes.name, self._redact)
+
+    def operated(self, plural: str, namespace: str, on_event: OnJob) -> Reflector[SeenJob]:
+        kind = KINDS[plural]
+        decode_list, decode_event = decoders(
+            OperatedWire, lambda wire: see_operated(wire, kind, self._kubernetes.name, self._redact)
+        )
+        return Reflector(
+            self._kubernetes,
+            resource=plural,
+            path=_path(f"/apis/{GROUP}/{VERSION}", namespace, plural),
+            decode_list=decode_list,
+            decode_event=decode_event,
+            key=lambda seen: f"{seen.namespace}/{seen.name}",
+            version=lambda seen: (seen.uid, seen.resource_version),
+            on_event=on_event,
+            clock=self._clock,
+            pace=self._pace,
+            on_trouble=lambda trouble: self._on_trouble(plural, trouble),
+        )
 
     def pods(self, namespace: str, on_event: OnPod) -> Reflector[SeenPod]:
         decode_list, decode_event = decoders(PodWire, lambda wire: see_pod(wire, self._sidecars, self._redact))

@@ -277,6 +277,8 @@ def _ungenerated(result: ResourceResult, record: OperationRecord) -> str:
 
 def never_started(run: HookRun) -> bool:
     """Known: no container of any of its Pods ever ran. Where something was not seen, nothing is known."""
+    if run.kind != "Job":  # its operator's Pod did the work
+        return False
     if run.gaps or (not run.pods and (run.completed is not None or _ran_into_its_limit(run))):
         return False
     return not any(c.started_at or c.state is not ContainerState.WAITING for p in run.pods for c in p.containers)

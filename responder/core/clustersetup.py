@@ -10,6 +10,7 @@ import msgspec
 from responder.core.actions import Mode
 from responder.core.checkup import Document, Finding, Severity, a_few
 from responder.core.globs import glob_matches
+from responder.core.operated import GROUP
 
 EVERYWHERE: Final = "*"
 OLDEST: Final = (2, 8)  # Applications in any namespace, hook finalizers and our wording of conditions are later still
@@ -84,8 +85,9 @@ def argocd_rights(watched: Watched, *, asked_by_others: bool) -> list[Right]:
     return [*applications, *projects, *switch]
 
 
-def hook_rights(watched: Watched) -> list[Right]:
-    kinds = (("batch", "jobs"), ("", "pods"), ("", "events"))
+def hook_rights(watched: Watched, operated: Sequence[str] = ()) -> list[Right]:
+    """``operated``: plurals of the migration operators' kinds that the cluster has."""
+    kinds = (("batch", "jobs"), ("", "pods"), ("", "events"), *((GROUP, plural) for plural in operated))
     read = [Right(verb, group, kind, ns) for ns in watched.hooks for group, kind in kinds for verb in _READ]
     return [*read, *(Right("get", "", "pods", ns, "log") for ns in watched.hooks)]
 

@@ -15,6 +15,7 @@ from responder.core.hooks import ContainerRun, ContainerState, HookRun, JobCondi
 _RANK = {ContainerState.WAITING: 0, ContainerState.RUNNING: 1, ContainerState.TERMINATED: 2}
 _HARMLESS = frozenset({"", "ContainerCreating", "PodInitializing", "CrashLoopBackOff"})
 _REPEATS = {"ImagePullBackOff": "ErrImagePull"}  # says the same with less
+_PASSING = frozenset({"Suspended", "Waiting"})  # conditions that are taken back
 _TERMINAL = ("Succeeded", "Failed")
 _EVENTS = 50
 
@@ -46,8 +47,8 @@ def merge_run(old: HookRun, new: HookRun, *, whole: bool = True) -> HookRun:
 
 
 def _merge_conditions(old: Iterable[JobCondition], new: Sequence[JobCondition]) -> tuple[JobCondition, ...]:
-    """In the order in which they were set. ``Suspended`` alone can be taken back."""
-    held = {c.type: c for c in old if c.type != "Suspended"}
+    """In the order in which they were set."""
+    held = {c.type: c for c in old if c.type not in _PASSING}
     for condition in new:
         held.setdefault(condition.type, condition)
     return tuple(held.values())

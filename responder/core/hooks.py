@@ -60,14 +60,17 @@ class PodRun(msgspec.Struct, frozen=True):
 
 
 class JobCondition(msgspec.Struct, frozen=True):
-    type: str  # FailureTarget, Failed, SuccessCriteriaMet, Complete, Suspended
+    type: str  # FailureTarget, Failed, SuccessCriteriaMet, Complete, Suspended; Waiting of an operator's resource
     reason: str = ""
     message: str = ""
     at: datetime | None = None
 
 
 class HookRun(msgspec.Struct, frozen=True):
-    """Everything known of one hook Job, from its first sight until after it is gone."""
+    """Everything known of one hook Job, from its first sight until after it is gone.
+
+    One of another kind is a resource whose operator runs the migration: no Pods, its conditions tell (``operated``).
+    """
 
     cluster: str  # name of the destination cluster as configured; "in-cluster" for our own
     kind: str

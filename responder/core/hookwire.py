@@ -26,6 +26,7 @@ class MetadataWire(Wire):
     generate_name: str = ""
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
+    generation: int = 0
     annotations: dict[str, str] | None = None
     labels: dict[str, str] | None = None
     owner_references: tuple[OwnerWire, ...] | None = None
@@ -115,6 +116,18 @@ class JobWire(Wire):
     metadata: MetadataWire
     spec: JobSpecWire | None = None
     status: JobStatusWire | None = None
+
+
+class OperatedStatusWire(Wire):
+    conditions: tuple[ConditionWire, ...] | None = None
+    observed_generation: int | None = None
+
+
+class OperatedWire(Wire):
+    """A resource whose operator runs the migration."""
+
+    metadata: MetadataWire
+    status: OperatedStatusWire | None = None
 
 
 class WaitingWire(Wire):

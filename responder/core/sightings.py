@@ -73,27 +73,38 @@ def see_job(wire: JobWire, cluster: str, redact: Redact) -> SeenJob:
     return SeenJob(meta.namespace, meta.name, meta.uid, meta.resource_version, run, wire.spec is not None, made)
 
 
-def _run(wire: JobWire, cluster: str, redact: Redact) -> HookRun | None:
-    meta, spec, status = wire.metadata, wire.spec or JobSpecWire(), wire.status or JobStatusWire()
+def marked(meta: MetadataWire, group: str, kind: str, cluster: str) -> HookRun | None:
+    """What the marks of an object say; None when it is no hook."""
     annotations, labels = meta.annotations or {}, meta.labels or {}
     types = hook_types(annotations)
     if not types:
         return None
-    pod = spec.template.spec
-    containers = (*(pod.init_containers or ()), *(pod.containers or ()))
     return HookRun(
         cluster=intern(cluster),
-        kind="Job",
+        kind=kind,
         namespace=intern(meta.namespace),
         name=meta.name,
         uid=meta.uid,
         created_at=utc(meta.creation_timestamp) or datetime.min.replace(tzinfo=UTC),
-        tracked=instance(annotations, labels, "batch/Job", meta.namespace, meta.name),
+        tracked=instance(annotations, labels, f"{group}/{kind}", meta.namespace, meta.name),
         generate_name=generate_prefix(annotations, meta.generate_name, meta.name),
         hook_types=types,
         delete_policies=delete_policies(annotations),
         gate=labels.get(GATE, "false") != "false",
         idempotent=annotations.get(IDEMPOTENT) == "true",
+        deleting_at=utc(meta.deletion_timestamp),
+    )
+
+
+def _run(wire: JobWire, cluster: str, redact: Redact) -> HookRun | None:
+    spec, status = wire.spec or JobSpecWire(), wire.status or JobStatusWire()
+    hook = marked(wire.metadata, "batch", "Job", cluster)
+    if hook is None:
+        return None
+    pod = spec.template.spec
+    containers = (*(pod.init_containers or ()), *(pod.containers or ()))
+    return msgspec.structs.replace(
+        hook,
         restart_policy=intern(pod.restart_policy),
         backoff_limit=spec.backoff_limit,
         deadline_seconds=spec.active_deadline_seconds,
@@ -103,7 +114,6 @@ def _run(wire: JobWire, cluster: str, redact: Redact) -> HookRun | None:
         conditions=tuple(_condition(c, redact) for c in status.conditions or () if c.status == "True"),
         active=status.active,
         suspended=spec.suspend is True,
-        deleting_at=utc(meta.deletion_timestamp),
     )
 
 

@@ -27,7 +27,7 @@ Json = dict[str, Any]
 TOKEN = "argocd-sends-this"
 NOTIFICATIONS = "argocd-notifications-cm"
 READING = frozenset({"get", "list", "watch"})
-READABLE = frozenset({"applications", "appprojects", "jobs", "pods", "events"})
+READABLE = frozenset({"applications", "appprojects", "jobs", "pods", "events", "atlasmigrations", "atlasschemas"})
 
 
 def reader(ask: Ask) -> bool:

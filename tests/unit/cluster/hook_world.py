@@ -19,13 +19,15 @@ from responder.core.logtape import Scan
 from responder.core.redaction import Redactor
 from responder.demo.api import Api
 from responder.demo.apiserver import ApiServer
-from responder.demo.objects import Objects
+from responder.demo.objects import KINDS, Objects
+from responder.demo.resources import ATLAS
 from responder.metrics import Metrics
 from responder.store.sqlite import SqliteStore
 
 Json = dict[str, Any]
 
 NAMESPACE = "shop"
+FAILED_AT = "2026-11-21T03:00:07Z"
 FAST = Pace(first=0.01, longest=0.05, slow=0.05)
 
 
@@ -172,6 +174,27 @@ class HookWorld:
         }
         return self.objects.put_raw("Job", "ADDED", item)
 
+    def migration(self, name: str = "shop", *, generation: int = 1, **ready: str) -> Json:
+        """An AtlasMigration; ``ready``: status, reason and message of its Ready condition."""
+        annotations = {
+            "argocd.argoproj.io/hook": "PreSync",
+            "argocd.argoproj.io/tracking-id": f"shop:db.atlasgo.io/AtlasMigration:{NAMESPACE}/{name}",
+        }
+        meta = {
+            "name": name,
+            "namespace": NAMESPACE,
+            "uid": f"atlas-{name}",
+            "creationTimestamp": stamp(),
+            "generation": generation,
+            "annotations": annotations,
+        }
+        conditions = [{"type": "Ready", "lastTransitionTime": stamp(), **ready}] if ready else []
+        if ready.get("status") == "False" and ready["reason"] != "Reconciling":
+            conditions.append({"type": "Stalled", "status": "True", "lastTransitionTime": FAILED_AT})
+        change = "MODIFIED" if self.objects.find("AtlasMigration", NAMESPACE, name) else "ADDED"
+        status = {"conditions": conditions, "observedGeneration": 1}
+        return self.objects.put_raw("AtlasMigration", change, {"metadata": meta, "spec": {}, "status": status})
+
     def job_status(self, job: Json, *conditions: str, **status: Any) -> Json:
         """``conditions`` are like ``Failed/BackoffLimitExceeded``."""
         held = [
@@ -268,15 +291,16 @@ async def hook_world(
     scan: Scan = never,
     world: HookWorld | None = None,
     clock: WallClock | None = None,
+    operators: bool = False,
 ) -> AsyncIterator[HookWorld]:
-    """``world``: the same cluster and store, with a new recorder, as after a restart."""
+    """``world``: the same cluster and store, with a new recorder, as after a restart. ``operators``: of Atlas."""
     clock = clock or WallClock()
     if world is not None:
         await world.stop()
         async with _recording(world, limits or Limits(), scan, clock):
             yield world
         return
-    objects = Objects(WallClock())
+    objects = Objects(WallClock(), kinds=KINDS if operators else [kind for kind in KINDS if kind not in ATLAS])
     async with (
         ApiServer(Api(objects)) as server,
         await SqliteStore.open(folder / "responder.db", clock=clock) as store,
