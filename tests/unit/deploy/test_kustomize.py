@@ -63,6 +63,8 @@ def test_the_reader_reads_just_this_and_writes_nothing() -> None:
         ("batch", "jobs"): READ,
         ("", "pods"): READ,
         ("", "events"): READ,
+        ("db.atlasgo.io", "atlasmigrations"): READ,
+        ("db.atlasgo.io", "atlasschemas"): READ,
         ("", "pods/log"): {"get"},
     }
 
