@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from responder.auditing import log_entry
 from responder.cluster.actuator import Actuator
 from responder.cluster.argowatch import ArgoWatch
 from responder.cluster.cache import ClusterCache
@@ -66,6 +67,7 @@ class Responder:
         self._store = store
         self.metrics = metrics
         store.observe_commit = metrics.store_commit_duration_seconds.observe
+        store.observe_audit = log_entry
         self._hooks = HookCounter(metrics, since=clock.now())
         self._rules = _load_rules(settings)
         metrics.config_reload_success.set(1)

@@ -7,18 +7,20 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from responder.auditing import of_block, of_person
 from responder.core.actions import ActionKind, Decision, Verdict, VerdictResult
 from responder.core.argocd import AppKey
 from responder.core.attempts import OperationView
 from responder.core.candidate import Candidate
 from responder.core.deciding import BY_HAND, by_hand, decision_id
+from responder.core.demoting import Demotion
 from responder.core.failure import Diagnosis, StateLeft
 from responder.core.guards import judge
 from responder.core.incident import Incident, IncidentState, TimelineEntry
 from responder.core.life import merge_timeline
 from responder.core.promotion import Block, GateAnswer
 from responder.gatekeeper import Gatekeeper
-from responder.loading import Loader, Rules
+from responder.loading import Loader, Rules, put_demotion
 from responder.ports import (
     AppendAudit,
     AuditEntry,
@@ -29,7 +31,6 @@ from responder.ports import (
     PutSetting,
     Store,
     Trigger,
-    Write,
 )
 
 
@@ -171,7 +172,8 @@ class Desk:
         after = msgspec.structs.replace(
             incident, **fields, updated_at=now, timeline=merge_timeline(incident.timeline, [entry])
         )
-        await self._audited(who, what, why, incident, PutIncident(after))
+        audited = AppendAudit(of_person(who, what, why, incident, after, now))
+        await self._store.commit(PutIncident(after), audited)
         self._loader.keep(after)
         self._changed(after)
         for app in self._concerned(after):
@@ -183,13 +185,6 @@ class Desk:
         if not incident.children:
             return [incident.app]
         return [i.app for i in self._loader.open.values() if i.id in incident.children]
-
-    async def _audited(self, who: str, what: str, why: str, incident: Incident | None, *writes: Write) -> None:
-        entry = AuditEntry(
-            self._clock.now(), who, what, why,
-            incident.id if incident is not None else "", str(incident.app) if incident is not None else "",
-        )  # fmt: skip
-        await self._store.commit(*writes, AppendAudit(entry))
 
     # Promotion.
 
@@ -216,7 +211,7 @@ class Desk:
             created_by=who,
             expires_at=now + lasts if lasts is not None else None,
         )
-        await self._audited(who, f"blocked {service}", why, None, PutBlock(block))
+        await self._store.commit(PutBlock(block), AppendAudit(of_block(None, block, now, why)))
         self._loader.blocks[block.id] = block
         return block
 
@@ -224,8 +219,9 @@ class Desk:
         block = self._loader.blocks.get(block_id)
         if block is None:
             raise NotFoundError(f"there is no block {block_id} in force")
-        ended = msgspec.structs.replace(block, ended_at=self._clock.now(), ended_by=who)
-        await self._audited(who, f"ended the block of {block.service}", why, None, PutBlock(ended))
+        now = self._clock.now()
+        ended = msgspec.structs.replace(block, ended_at=now, ended_by=who)
+        await self._store.commit(PutBlock(ended), AppendAudit(of_block(block, ended, now, why)))
         self._loader.blocks.pop(block_id, None)
         return ended
 
@@ -244,10 +240,25 @@ class Desk:
     ) -> GateAnswer:
         return await self._gatekeeper.application(key, revision, images=images, for_sync=for_sync)
 
+    # A rule that was set to shadow because its resyncs mostly failed.
+
+    async def release_rule(self, name: str, who: str, why: str = "") -> Demotion:
+        held = self._loader.demotions.get(name)
+        if held is None or held.released_at is not None:
+            raise NotFoundError(f"rule {name!r} was not set to shadow")
+        now = self._clock.now()
+        released = msgspec.structs.replace(held, released_at=now, released_by=who)
+        entry = AuditEntry(now, who, f"released rule {name!r}", why, before="shadow", after="as the file says")
+        await self._store.commit(put_demotion(released), AppendAudit(entry))
+        self._loader.demotions[name] = released
+        self._wake(None, Trigger.PERSON)
+        return released
+
     # The kill switch's other half: a restored store (I12).
 
     async def release_restored(self, who: str) -> None:
-        await self._audited(who, "released the restored store", "", None, PutSetting("restored", "false"))
+        entry = AuditEntry(self._clock.now(), who, "released the restored store", before="held", after="released")
+        await self._store.commit(PutSetting("restored", "false"), AppendAudit(entry))
         self._loader.restored = False
         self._wake(None, Trigger.PERSON)
 

@@ -48,7 +48,7 @@ class Wakeup(msgspec.Struct, frozen=True):
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
-    """Who did what, when, why. Append-only."""
+    """Who did what, when, why, upon which evidence, and what it changed. Append-only."""
 
     at: datetime
     who: str
@@ -58,6 +58,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
     application: str = ""
     before: str = ""
     after: str = ""
+    evidence: str = ""  # version that was decided upon
 
 
 class StoreError(Exception):

@@ -15,17 +15,19 @@ from typing import Protocol
 
 import msgspec
 
+from responder.auditing import of_act, of_plan
 from responder.core.actions import Act, ActionRecord, Outcome, OutcomeResult
 from responder.core.alert import Alert, AlertState, Delivery
 from responder.core.alerting import AlertOrder, plan_alerts
 from responder.core.argocd import AppKey
+from responder.core.demoting import alert_of, demoted
 from responder.core.incident import Incident
 from responder.core.parenting import parent_of
 from responder.core.plan import Plan, plan
 from responder.core.promotion import Block
 from responder.core.situation import Situation
 from responder.core.waves import turns, wave
-from responder.loading import Loader, Rules
+from responder.loading import Loader, Rules, put_demotion
 from responder.metrics import Metrics
 from responder.ports import (
     Actuator,
@@ -269,7 +271,7 @@ class Reconciler:
                 continue
             actions[index] = await self._actuator.follow(action)
             if actions[index] != action:
-                await self._note_outcome(actions[index])
+                await self._note_outcome(action, actions[index])
         return msgspec.structs.replace(situation, actions=tuple(actions))
 
     async def _record(self, situation: Situation, planned: Plan, recorded: Sequence[Wakeup]) -> None:
@@ -280,7 +282,7 @@ class Reconciler:
         writes += [PutBlock(block) for block in planned.blocks]
         writes += [PutAction(act.action) for act in planned.acts]
         writes += [PutDelivery(self._delivery(order)) for order in planned.alerts]
-        writes += [AppendAudit(entry) for entry in self._audit(situation, planned)]
+        writes += [AppendAudit(entry) for entry in of_plan(situation, planned, self._clock.now())]
         writes += [DropWakeup(wakeup) for wakeup in recorded]
         await self._store_all(writes)
         if incident is not None:
@@ -314,27 +316,6 @@ class Reconciler:
             not_before=now,
             expires_at=now + _DELIVERY_LASTS,
         )
-
-    def _audit(self, situation: Situation, planned: Plan) -> list[AuditEntry]:
-        incident = planned.incident
-        if incident is None:
-            return []
-        now, app = self._clock.now(), str(incident.app)
-        entries = []
-        if planned.opened:
-            entries.append(AuditEntry(now, "responder", "incident opened", incident.opened_for, incident.id, app))
-        if planned.closed:
-            entries.append(
-                AuditEntry(now, "responder", f"incident {incident.state}", incident.resolved_by, incident.id, app)
-            )
-        before = {d.id: d.verdict.result for d in situation.incident.decisions} if situation.incident else {}
-        for decision in incident.decisions:
-            if before.get(decision.id) == decision.verdict.result:
-                continue
-            why = "; ".join(r.text for r in decision.verdict.reasons if not r.passed) or "every guard agrees"
-            what = f"{decision.action} {decision.verdict.result}"
-            entries.append(AuditEntry(now, f"rule {decision.rule}", what, why, incident.id, app))
-        return entries
 
     def _noted(self, situation: Situation, planned: Plan, incident: Incident) -> None:
         """Memory, metrics, one log line, and word to whoever looks at the page."""
@@ -386,16 +367,16 @@ class Reconciler:
 
     async def _carry_out(self, act: Act) -> None:
         outcome = await self._actuator.perform(act)
-        await self._note_outcome(msgspec.structs.replace(act.action, outcome=outcome))
+        await self._note_outcome(act.action, msgspec.structs.replace(act.action, outcome=outcome))
 
-    async def _note_outcome(self, action: ActionRecord) -> None:
+    async def _note_outcome(self, before: ActionRecord, action: ActionRecord) -> None:
         outcome: Outcome = action.outcome
         self._metrics.actions_total(action.kind.value, outcome.result.value).inc()
-        what = f"{action.kind} {outcome.result}"
-        entry = AuditEntry(self._clock.now(), action.by, what, outcome.detail, action.incident_id, str(action.app))
+        entry = of_act(before, action, self.loader.open.values(), self._clock.now())
         await self._store_all([PutAction(action), AppendAudit(entry), *await self._told_afterwards(action)])
         self.loader.note(action)
         self._next_in_wave(action.app, action.correlation)
+        await self._judge_rule(action)
         fields = {"incident": action.incident_id, "application": str(action.app), "action": action.kind.value}
         log.info("act", extra={**fields, "outcome": outcome.result.value, "detail": outcome.detail})
 
@@ -411,6 +392,25 @@ class Reconciler:
             for d in incident.decisions
         )
         return [PutIncident(msgspec.structs.replace(incident, decisions=decisions))]
+
+    async def _judge_rule(self, action: ActionRecord) -> None:
+        """A rule whose resyncs mostly fail is set to shadow, and whoever owns us is told so once."""
+        rules, now = self._rules(), self._clock.now()
+        rule = next((r for r in rules.rulebook.rules if action.by == f"rule {r.name}"), None)
+        if rule is None:
+            return
+        demotion = demoted(rule, self.loader.resyncs.within_a_day(now), self.loader.demotions.get(rule.name), now)
+        if demotion is None:
+            return
+        policy = rules.policy
+        alert = alert_of(demotion, owner=policy.routes.default_owner, url=policy.url, incident_id=action.incident_id)
+        orders = [AlertOrder(receiver, alert) for receiver in policy.routes.of(policy.routes.default_owner)]
+        entry = AuditEntry(now, "responder", "rule set to shadow", str(demotion), action.incident_id)
+        deliveries = [PutDelivery(self._delivery(order)) for order in orders]
+        await self._store_all([put_demotion(demotion), AppendAudit(entry), *deliveries])
+        self.loader.demotions[rule.name] = demotion
+        self._outbox.wake()
+        log.warning("rule", extra={"rule": rule.name, "detail": str(demotion)})
 
     # Many incidents, one cause.
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from datetime import UTC, datetime
 
+from responder import auditing
 from responder.app import Responder
 from responder.cluster.errors import ApiError
 from responder.config import Settings
@@ -70,7 +71,10 @@ async def _service(settings: Settings) -> None:
 class JsonLines(logging.Formatter):
     """One JSON object a line, with what the caller put into ``extra``."""
 
-    _OURS = ("incident", "application", "state", "category", "action", "outcome", "detail", "url", "why")
+    _OURS = (
+        *("incident", "application", "state", "category", "action", "outcome", "detail", "url", "why"),
+        *("who", "before", "after", "evidence"),  # of the audit
+    )
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -89,6 +93,7 @@ def _log_as_json() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=os.environ.get("RESPONDER_LOG_LEVEL", "INFO").upper(), handlers=[handler])
+    logging.getLogger(auditing.LOGGER).setLevel(logging.INFO)  # however quiet the rest is
     # It quotes bytes of a request that it cannot parse, and those may be anybody's secret; faults of ours are logged
     # where requests are answered.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

@@ -11,7 +11,8 @@ from responder.core.incident import Incident
 from responder.ports import AuditEntry, Keep
 from responder.store import reads
 from responder.store.encoding import micros
-from responder.store.writes import append_audit
+from responder.store.schema import AUDIT_FORGOTTEN
+from responder.store.writes import append_audit, put_setting
 
 BATCH = 500  # rows that one transaction forgets, so that no commit waits long behind it
 LOG_BATCH = 50
@@ -36,7 +37,9 @@ AGED: dict[str, str] = {
 
 
 def forget_aged(db: sqlite3.Connection, table: str, keep: Keep) -> int:
-    """One batch of what is too old; how many rows went."""
+    """One batch of what is too old; how many rows went. Of the audit it is said first up to when: see the schema."""
+    if table == "audit":
+        put_setting(db, AUDIT_FORGOTTEN, str(micros(keep.audit_since)))
     statement = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE {AGED[table]} LIMIT {BATCH})"  # noqa: S608  # our own words
     ages = {"incidents": micros(keep.incidents_since), "audit": micros(keep.audit_since)}
     return db.execute(statement, ages).rowcount
@@ -71,11 +74,11 @@ def give_back(db: sqlite3.Connection) -> int:
     return _pragma(db, "freelist_count")
 
 
-def purge(db: sqlite3.Connection, incident_id: str, by: str, now: datetime) -> None:
+def purge(db: sqlite3.Connection, incident_id: str, by: str, now: datetime) -> AuditEntry | None:
     """Actions and blocks stay, for budgets and safety count them; so do runs that ended well, for the gate."""
     incident = reads.incident(db, incident_id)
     if incident is None:
-        return
+        return None
     runs = _runs_of(db, incident)
     forget_logs(db, log_keys(runs))
     db.executemany(
@@ -83,7 +86,9 @@ def purge(db: sqlite3.Connection, incident_id: str, by: str, now: datetime) -> N
     )
     db.execute("DELETE FROM deliveries WHERE incident_id = ?", (incident_id,))
     db.execute("DELETE FROM incidents WHERE id = ?", (incident_id,))
-    append_audit(db, AuditEntry(now, by, "purge", incident=incident_id, application=str(incident.app)))
+    entry = AuditEntry(now, by, "purge", incident=incident_id, application=str(incident.app))
+    append_audit(db, entry)
+    return entry
 
 
 def log_keys(runs: Iterable[HookRun]) -> list[str]:

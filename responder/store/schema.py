@@ -68,7 +68,19 @@ FIRST = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (FIRST,)
+AUDIT_FORGOTTEN = "audit_forgotten_until"  # microseconds: retention says so before it forgets
+
+AUDIT_KEPT = Migration(
+    readable_from=1,
+    statements=(
+        f"""CREATE TRIGGER audit_is_forgotten_by_age BEFORE DELETE ON audit
+            WHEN OLD.at >= (SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM settings
+                WHERE name = '{AUDIT_FORGOTTEN}')
+            BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END""",  # noqa: S608 - our own word
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (FIRST, AUDIT_KEPT)
 
 
 def connect(path: Path, *, busy: float, write: bool) -> sqlite3.Connection:

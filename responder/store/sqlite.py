@@ -17,7 +17,7 @@ from responder.core.evidence import LogChunk
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident
 from responder.core.promotion import Block
-from responder.ports import AuditEntry, Clock, IncidentPage, IncidentQuery, Keep, Wakeup, Write
+from responder.ports import AppendAudit, AuditEntry, Clock, IncidentPage, IncidentQuery, Keep, Wakeup, Write
 from responder.store import backup, reads, retention
 from responder.store.lock import Lock
 from responder.store.readers import Readers
@@ -36,6 +36,7 @@ class SqliteStore:
         self._writer = writer
         self._readers = readers
         self.observe_commit: Callable[[float], object] = lambda _seconds: None  # for a histogram
+        self.observe_audit: Callable[[AuditEntry], object] = lambda _entry: None  # each that is stored
 
     @classmethod
     async def open(cls, path: Path, *, clock: Clock, limits: Limits | None = None) -> Self:
@@ -75,6 +76,9 @@ class SqliteStore:
 
         await self._writer.run(work)
         self.observe_commit(time.perf_counter() - began)
+        for write in writes:
+            if isinstance(write, AppendAudit):
+                self.observe_audit(write.entry)
 
     async def wakeups(self) -> Sequence[Wakeup]:
         return await self._readers.run(reads.wakeups)
@@ -126,7 +130,9 @@ class SqliteStore:
 
     async def purge(self, incident_id: str, *, by: str = "responder") -> None:
         now = self._clock.now()
-        await self._writer.run(lambda db: retention.purge(db, incident_id, by, now))
+        entry = await self._writer.run(lambda db: retention.purge(db, incident_id, by, now))
+        if entry is not None:
+            self.observe_audit(entry)
 
     async def prune(self, keep: Keep) -> int:
         """Commits of others go between its steps."""

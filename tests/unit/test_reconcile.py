@@ -304,14 +304,17 @@ async def test_what_was_done_is_in_the_audit_with_its_reasons(night: Night) -> N
     await night.fails()
     await night.step(6)
     await night.step(60)
-    said = [(entry.who, entry.what) for entry in await night.store.audit(incident_id=(await night.incident()).id)]
+    incident = await night.incident()
+    said = [(e.who, e.what, e.before, e.after) for e in await night.store.audit(incident_id=incident.id)]
 
     assert list(reversed(said)) == [
-        ("responder", "incident opened"),
-        ("rule again", "resync denied"),
-        ("rule again", "resync allowed"),
-        ("rule again", "resync begun"),
+        ("responder", "incident opened", "", "firing"),
+        ("rule again", "resync denied", "", "denied"),
+        ("rule again", "resync allowed", "denied", "allowed"),
+        ("rule again", "resync begins", "", "begun"),
+        ("rule again", "resync begun", "begun", "begun"),
     ]
+    assert {e.evidence for e in await night.store.audit(incident_id=incident.id)} == {incident.evidence_version}
 
 
 async def test_an_application_that_is_well_asks_the_store_for_nothing(night: Night) -> None:

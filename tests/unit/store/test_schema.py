@@ -9,6 +9,7 @@ from responder.ports import (
     AppendAudit,
     AppendLog,
     AuditEntry,
+    Keep,
     PutAction,
     PutBlock,
     PutDelivery,
@@ -27,6 +28,7 @@ from tests.contract.store.examples import (
     ORDERS,
     StandingClock,
     action,
+    after,
     block,
     chunk,
     delivery,
@@ -46,7 +48,7 @@ ADDED = Migration(
         *(f"ALTER TABLE {table} ADD COLUMN added TEXT NOT NULL DEFAULT ''" for table in TABLES),
     ),
 )
-BREAKING = Migration(readable_from=2, statements=("ALTER TABLE settings ADD COLUMN by TEXT NOT NULL DEFAULT ''",))
+BREAKING = Migration(readable_from=3, statements=("ALTER TABLE settings ADD COLUMN by TEXT NOT NULL DEFAULT ''",))
 BROKEN = Migration(readable_from=1, statements=("CREATE TABLE extra (name TEXT)", "CREATE TABLE extra (name TEXT)"))
 
 
@@ -101,7 +103,7 @@ async def test_the_version_before_goes_on_with_a_file_that_was_only_added_to(pat
 
 async def test_a_schema_that_is_too_new_is_refused_with_both_versions(path: Path) -> None:
     upgraded(path, BREAKING)
-    with pytest.raises(StoreError, match=r"schema is version 2, this program knows 1: run the newer responder again"):
+    with pytest.raises(StoreError, match=r"schema is version 3, this program knows 2: run the newer responder again"):
         await opened(path)
 
 
@@ -110,7 +112,7 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(path: Path) -> N
         pass
     with pytest.raises(StoreError, match="already exists"):
         upgraded(path, BROKEN)
-    assert version(path) == 1
+    assert version(path) == len(MIGRATIONS)
     async with await opened(path) as store:
         assert "installed_at" in await store.settings()
 
@@ -137,3 +139,28 @@ async def test_the_audit_is_append_only(store: SqliteStore) -> None:
     await store.commit(AppendAudit(AuditEntry(NIGHT, "ann", "resync")))
     with pytest.raises(StoreError, match="append-only"):
         await store._writer.run(lambda db: db.execute("UPDATE audit SET incident = 'other'"))
+    with pytest.raises(StoreError, match="append-only"):
+        await store._writer.run(lambda db: db.execute("DELETE FROM audit"))
+    assert [entry.who for entry in await store.audit()] == ["ann"]
+
+
+async def test_retention_forgets_of_the_audit_what_it_said_and_no_more(store: SqliteStore) -> None:
+    old, new = AuditEntry(after(0), "ann", "old"), AuditEntry(after(60), "ann", "new")
+    await store.commit(AppendAudit(old), AppendAudit(new))
+    keep = Keep(after(0), after(0), audit_since=after(30), max_bytes=1 << 40)
+    assert await store.prune(keep) == 1
+    with pytest.raises(StoreError, match="append-only"):
+        await store._writer.run(lambda db: db.execute("DELETE FROM audit"))
+    assert await store.audit() == [new]
+
+
+async def test_each_entry_that_is_stored_is_told_to_whoever_listens(store: SqliteStore) -> None:
+    entry, heard = AuditEntry(NIGHT, "ann", "resync"), list[AuditEntry]()
+    store.observe_audit = heard.append
+    await store.commit(PutIncident(incident("i1")), AppendAudit(entry))
+    await store.purge("i1", by="ann")
+    assert [(e.who, e.what) for e in heard] == [("ann", "resync"), ("ann", "purge")]
+    await store.close()
+    with pytest.raises(StoreError):
+        await store.commit(AppendAudit(entry))
+    assert len(heard) == 2
