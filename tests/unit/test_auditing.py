@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -118,3 +121,19 @@ def test_an_entry_is_one_line_of_its_own_logger(caplog: pytest.LogCaptureFixture
         "level": "info", "logger": "responder.audit", "message": "blocked orders", "who": "ana", "why": "a\nb",
         "after": "every revision in *", "evidence": "v",
     }  # fmt: skip
+
+
+def test_its_lines_come_however_quiet_the_rest_is() -> None:
+    program = """
+import logging
+from responder.auditing import log_entry
+from responder.ports import AuditEntry
+from responder.service import _log_as_json
+_log_as_json()
+logging.getLogger("responder.reconcile").info("quiet")
+log_entry(AuditEntry(None, "ana", "blocked orders"))
+"""
+    environment = {**os.environ, "RESPONDER_LOG_LEVEL": "warning"}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+
+    assert [json.loads(line)["message"] for line in run.stdout.splitlines()] == ["blocked orders"]
