@@ -69,6 +69,8 @@ class Node:
             "nodeInfo": _info(),
         }
         await self._api.call("PATCH", f"/api/v1/nodes/{self.name}/status", {"status": status}, STRATEGIC)
+        # admission gives each new node a taint, which the node lifecycle controller would take away now
+        await self._api.call("PATCH", f"/api/v1/nodes/{self.name}", {"spec": {"taints": None}}, MERGE)
 
     async def keep_alive(self) -> None:
         while True:
@@ -113,7 +115,6 @@ class Node:
 
     async def come_back(self) -> None:
         self._api.reachable.set()
-        await self._outside.call("PATCH", f"/api/v1/nodes/{self.name}", {"spec": {"taints": None}}, MERGE)
         await self._tell_ready()
 
 
