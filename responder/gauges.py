@@ -114,6 +114,9 @@ class Gauges:
         self._metrics.hooks_running.set(len(runs))
         show(self._metrics.hooks_stuck, Counter(reason for r in runs if (reason := stuck_reason(r))))
         show(self._metrics.blocks, Counter(b.environment for b in self._loader.blocks.values()))
+        show(
+            self._metrics.rules_demoted, {name: 1.0 for name, d in self._loader.demotions.items() if not d.released_at}
+        )
         for resource, at in self._last_events().items():
             self._metrics.watch_last_event_timestamp_seconds(resource).set(at.timestamp())
 

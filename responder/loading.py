@@ -11,6 +11,7 @@ from responder.core.argocd import AppKey, Application, OperationRecord
 from responder.core.attempts import Admission, AttemptHook, OperationView, join
 from responder.core.causes import diagnose_hook
 from responder.core.clusterfacts import stuck_reason
+from responder.core.demoting import Demotion
 from responder.core.evidence import LogChunk
 from responder.core.failure import Diagnosis
 from responder.core.hooks import HookRun
@@ -22,8 +23,9 @@ from responder.core.signatures import Signatures
 from responder.core.situation import Policy, Situation
 from responder.core.waves import Cause
 from responder.held import Incidents, Resyncs
-from responder.ports import Actuator, Clock, Cluster, IncidentQuery, Store
+from responder.ports import Actuator, Clock, Cluster, IncidentQuery, PutSetting, Store
 
+_DEMOTED = "demoted/"
 _MODE = "hook-responder.io/mode"
 _LOGS = 256  # decoded logs kept in memory, by key and length
 _LOOK_BACK = timedelta(days=1)
@@ -53,6 +55,7 @@ class Loader:
         self.resyncs = Resyncs()
         self.blocks: dict[str, Block] = {}
         self.acting: dict[str, AppKey] = {}  # acts that are under way, by their id
+        self.demotions: dict[str, Demotion] = {}  # by the name of the rule
         self.unsaved: dict[str, datetime] = {}  # since when decisions are allowed that could not be recorded (I7)
         self.began_at = clock.now()
         self.installed_at = clock.now()
@@ -80,6 +83,7 @@ class Loader:
         if installed := settings.get("installed_at"):
             self.installed_at = datetime.fromisoformat(installed)
         self.restored = settings.get("restored") == "true"
+        self.demotions = _demotions(settings)
         self.incidents.replace(incidents, back)
         self.blocks = {b.id: b for b in blocks}
         self.acting = {}
@@ -193,6 +197,7 @@ class Loader:
             project_owner=self._project_owner(app, rules.policy),
             blocks=tuple(b for b in self.blocks.values() if b.app == key),
             parent=parent,
+            demotions=self.demotions,
             restored=self.restored,
             allowed_since=self.unsaved,
         )
@@ -256,7 +261,7 @@ class Loader:
             record.message,
             hook,
             tuple((k, len(c.numbers)) for k, c in logs.items() if c),
-            id(signatures),
+            signatures,  # itself: the id of one that was replaced may be given again
         )
         if (known := self._diagnoses.get(seen)) is None:
             brings = app.resources if app is not None else ()
@@ -279,6 +284,15 @@ class Loader:
 
     def under_way(self, actions: Sequence[ActionRecord]) -> list[ActionRecord]:
         return [a for a in actions if a.outcome.result in (OutcomeResult.BEGUN, OutcomeResult.TAKEN)]
+
+
+def put_demotion(demotion: Demotion) -> PutSetting:
+    return PutSetting(f"{_DEMOTED}{demotion.rule}", msgspec.json.encode(demotion).decode())
+
+
+def _demotions(settings: Mapping[str, str]) -> dict[str, Demotion]:
+    stored = [text for name, text in settings.items() if name.startswith(_DEMOTED)]
+    return {d.rule: d for d in (msgspec.json.decode(text, type=Demotion) for text in stored)}
 
 
 def _remember(cache: OrderedDict, key: object, value: object, limit: int = _LOGS) -> None:  # type: ignore[type-arg] # any

@@ -245,6 +245,11 @@ class Metrics:
             "responder_actions_denied_total", "Acts that a guard denied, by guard.", action=acts, reason=None
         )
         self.actions_pending = self._gauge("responder_actions_pending", "Acts allowed or begun and not ended.")
+        self.rules_demoted = self._gauges(
+            "responder_rules_demoted",
+            "1 for a rule that was set to shadow because its resyncs mostly failed.",
+            rule=None,
+        )
         self.killswitch_engaged = self._gauge(
             "responder_killswitch_engaged", "1 while the kill switch is engaged, absent or unreadable."
         )

@@ -405,7 +405,7 @@ class Reconciler:
         policy = rules.policy
         alert = alert_of(demotion, owner=policy.routes.default_owner, url=policy.url, incident_id=action.incident_id)
         orders = [AlertOrder(receiver, alert) for receiver in policy.routes.of(policy.routes.default_owner)]
-        entry = AuditEntry(now, "responder", "rule set to shadow", str(demotion), action.incident_id)
+        entry = AuditEntry(now, "responder", "rule set to shadow", str(demotion), action.incident_id, after="shadow")
         deliveries = [PutDelivery(self._delivery(order)) for order in orders]
         await self._store_all([put_demotion(demotion), AppendAudit(entry), *deliveries])
         self.loader.demotions[rule.name] = demotion

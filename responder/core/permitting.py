@@ -30,6 +30,9 @@ def mode(c: Candidate) -> Reason:
         return Reason("mode", f"actions.mode is {ours.value}")
     if c.rule.mode_of(c.kind) is Mode.SHADOW and not c.person:
         return Reason("mode", f"rule {c.rule.name!r} is in shadow mode")
+    demotion = c.situation.demotions.get(c.rule.name)
+    if demotion is not None and demotion.holds(c.rule) and not c.person:
+        return Reason("mode", str(demotion))
     app = c.situation.app
     for source, said in (
         ("Application", app.annotation(_MODE_ANNOTATION) if app else None),

@@ -9,6 +9,7 @@ from responder.core.actions import ActionRecord, Mode, Switch
 from responder.core.alert import Severity
 from responder.core.argocd import Application
 from responder.core.attempts import OperationView
+from responder.core.demoting import Demotion
 from responder.core.evidence import Freshness
 from responder.core.failure import Diagnosis
 from responder.core.incident import Incident
@@ -25,6 +26,10 @@ class Routes(msgspec.Struct, frozen=True):
     receivers: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     default: tuple[str, ...] = ()
     default_owner: str = "platform"
+
+    def of(self, owner: str) -> tuple[str, ...]:
+        """Receivers of this owner."""
+        return self.receivers.get(owner, self.default)
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -75,4 +80,5 @@ class Situation(msgspec.Struct, frozen=True):
     cause: Cause = Cause()  # what is recorded of the cause that the incident shares with others
     parent: Incident | None = None
     allowed_since: Mapping[str, datetime] = msgspec.field(default_factory=dict)  # of decisions not recorded yet, by id
+    demotions: Mapping[str, Demotion] = msgspec.field(default_factory=dict)  # by the name of the rule
     restored: bool = False  # the store came back from a backup (I12)

@@ -8,10 +8,12 @@ import msgspec
 import pytest
 
 from responder.core.actions import ActionKind, Decision, Mode, OutcomeResult, VerdictResult
+from responder.core.demoting import Demotion
 from responder.core.failure import StateLeft
 from responder.core.incident import IncidentState
 from responder.core.rules import Rulebook
 from responder.desk import ConflictError, Desk, NotFoundError
+from responder.loading import put_demotion
 from responder.ports import PutBlock, PutIncident, PutSetting, StoreError, Trigger
 from tests.unit.core.deciding import block
 from tests.unit.core.night import KEY, at
@@ -213,6 +215,20 @@ async def test_a_named_person_ends_a_block_whatever_was_left(office: Office) -> 
     assert (await office.audit())[0] == ("ana", "ended the block of orders", "cleaned up")
     with pytest.raises(NotFoundError):
         await office.desk.unblock(held.id, "ana")
+
+
+async def test_a_rule_that_was_set_to_shadow_is_released_by_a_named_person(office: Office) -> None:
+    held = Demotion("again", "a version", at(50), 5, 4)
+    await office.night.store.commit(put_demotion(held))
+    await office.night.reconciler.loader.start()
+    released = await office.desk.release_rule("again", "ana", "the database was upgraded")
+    assert (released.released_at, released.released_by) == (office.night.clock.at, "ana")
+    assert (await office.audit())[0] == ("ana", "released rule 'again'", "the database was upgraded")
+    await office.night.reconciler.loader.start()
+    assert office.night.reconciler.loader.demotions["again"] == released
+    for name in ("again", "never heard of"):
+        with pytest.raises(NotFoundError):
+            await office.desk.release_rule(name, "ana")
 
 
 async def test_a_restored_store_is_released_by_a_named_person(office: Office) -> None:

@@ -29,6 +29,7 @@ from responder.ports import (
     AddWakeup,
     AppendLog,
     IncidentQuery,
+    PutAction,
     Store,
     StoreError,
     Trigger,
@@ -40,6 +41,7 @@ from responder.shipped import signatures
 from responder.store.sqlite import SqliteStore
 from tests.contract.store.examples import StandingClock
 from tests.unit.cluster.test_actuator import SOURCE, Wire
+from tests.unit.core.deciding import act
 from tests.unit.core.night import (
     KEY,
     REVISION,
@@ -165,11 +167,11 @@ class Night:
         raw = msgspec.json.encode(self.objects.get("Application", key.namespace, key.name))
         self.cluster.apps[key] = decode_application(raw, str)
 
-    def recovers(self, key: AppKey = KEY) -> None:
-        """The operation that we asked for succeeds."""
+    def recovers(self, key: AppKey = KEY, phase: str = "Succeeded") -> None:
+        """The operation that we asked for succeeds; or fails, of which no hook is seen."""
         asked = self.objects.get("Application", key.namespace, key.name)["operation"]
         state = {
-            "phase": "Succeeded",
+            "phase": phase,
             "startedAt": "2026-11-21T03:01:05Z",
             "finishedAt": "2026-11-21T03:01:15Z",
             "operation": asked,
@@ -179,6 +181,8 @@ class Night:
         )
         self.show(key)
         app = self.cluster.apps[key]
+        if phase != "Succeeded":
+            return
         assert app.operation is not None
         well = operation(SUCCEEDED, told(1, hook(hook_phase="Succeeded"), 74), started=65, finished=75)
         well = msgspec.structs.replace(well, app=key, app_uid=app.uid, request=app.operation.request)
@@ -325,6 +329,45 @@ async def test_an_application_that_is_well_asks_the_store_for_nothing(night: Nig
 
     await night.step(6)
     assert night.reconciler.loader.quiet(KEY)
+
+
+async def test_what_became_allowed_while_nothing_could_be_recorded_expires_all_the_same(night: Night) -> None:
+    """I7: the store is full for twenty minutes."""
+    await night.fails()
+    await night.step(6)
+    night.store.writes = False
+    with pytest.raises(StoreError):
+        await night.step(40)
+    night.store.writes = True
+    await night.step(40 + 20 * 60)
+
+    (decision,) = (await night.incident()).decisions
+    assert decision.outcome is not None
+    assert decision.outcome.result is OutcomeResult.EXPIRED
+    assert night.wire.written == []
+
+
+async def test_a_rule_whose_resyncs_mostly_fail_is_set_to_shadow_told_once_and_released_by_a_person(
+    night: Night,
+) -> None:
+    for n in range(4):
+        await night.store.commit(PutAction(act(OutcomeResult.FAILED, begun=-600 - n, id=f"before-{n}")))
+    await night.reconciler.loader.start()
+    await night.fails()
+    await night.step(60)
+    night.recovers(phase="Failed")
+    await night.step(80)
+
+    (told,) = [d.alert for d in await night.store.deliveries() if d.alert.key == "hook-responder/rule/again"]
+    assert told.what.startswith("rule 'again' was set to shadow: 5 of its 5 resyncs of a day failed")
+    other = AppKey("argocd", "other")
+    await night.fails(other)
+    again = night.responder()
+    await again.loader.start()
+    await again.step(other)
+    (held,) = [i for i in await night.incidents() if i.app == other]
+    assert "mode" in [r.guard for d in held.decisions for r in d.verdict.reasons if not r.passed]
+    assert len([d for d in await night.store.deliveries() if d.alert.key == told.key]) == 1
 
 
 # Crashes.
