@@ -6,7 +6,7 @@ Read top to bottom it says what the program is made of; nothing here decides any
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -21,14 +21,11 @@ from responder.cluster.client import Kubernetes
 from responder.cluster.recorder import Recorder
 from responder.cluster.reflector import Reflector
 from responder.cluster.reviews import Permissions
-from responder.config import ClusterConfig, ConfigError, Settings, read_key, read_secret, read_text
+from responder.config import ClusterConfig, Settings, read_key, read_secret
+from responder.configured import Configured
 from responder.core.argocd import AppKey
 from responder.core.hooks import HookRun
 from responder.core.redaction import Redactor
-from responder.core.rules import Rulebook
-from responder.core.rulesfile import RulesError, parse_rules
-from responder.core.signatures import SignatureError, Signatures
-from responder.core.situation import Policy, Routes
 from responder.desk import Desk
 from responder.gauges import Gauges, HookCounter
 from responder.loading import Rules
@@ -38,7 +35,6 @@ from responder.receivers.build import build_receivers
 from responder.receivers.outbox import Outbox
 from responder.reconcile import Reconciler
 from responder.retention import keep_to
-from responder.shipped import signatures
 from responder.store.sqlite import SqliteStore
 from responder.web.access import Access, NamedToken, Role
 from responder.web.app import build
@@ -69,8 +65,7 @@ class Responder:
         store.observe_commit = metrics.store_commit_duration_seconds.observe
         store.observe_audit = log_entry
         self._hooks = HookCounter(metrics, since=clock.now())
-        self._rules = _load_rules(settings)
-        metrics.config_reload_success.set(1)
+        self._configured = Configured(settings, clock, metrics)
         redactor = Redactor(_redaction_key(settings))
         self.changes = Changes()
         argocd = clusters[settings.clusters[0].name]
@@ -102,7 +97,7 @@ class Responder:
             cluster=self.cache,
             actuator=self.actuator,
             clock=clock,
-            rules=lambda: self._rules,
+            rules=self._rules,
             outbox=self.outbox,
             metrics=self.metrics,
             changed=lambda incident: self.changes.publish(incident.id),
@@ -112,7 +107,7 @@ class Responder:
             cluster=self.cache,
             loader=self.reconciler.loader,
             clock=clock,
-            rules=lambda: self._rules,
+            rules=self._rules,
             wake=self.reconciler.wake,
             changed=lambda incident: self.changes.publish(incident.id),
             exclusive=self.reconciler.exclusive,
@@ -142,6 +137,18 @@ class Responder:
             stack.push_async_callback(responder.outbox.close)
             yield responder
 
+    def _rules(self) -> Rules:
+        """As they are now: they may change while we run."""
+        return self._configured.rules
+
+    def _scan(self, data: bytes) -> Iterable[tuple[int, int]]:
+        return self._rules().signatures.scan(data)
+
+    def _judge_anew(self) -> None:
+        """Other rules are in force: what is open is looked at with them."""
+        for incident in list(self.reconciler.loader.open.values()):
+            self.reconciler.wake(incident.app, Trigger.TIMER)
+
     def _wake(self, key: AppKey, trigger: Trigger) -> None:
         self.reconciler.wake(key, trigger)
 
@@ -159,7 +166,7 @@ class Responder:
             control_plane=self._settings.argocd.namespace,
             limits=self._settings.recorder,
             redactor=redactor,
-            scan=self._rules.signatures.scan,
+            scan=self._scan,
             store=self._store,
             publish=self._publish,
             operations=self.cache.operations,
@@ -189,7 +196,7 @@ class Responder:
             cluster=self.cache,
             clock=self._clock,
             metrics=self.metrics,
-            rules=lambda: self._rules,
+            rules=self._rules,
             intake=Intake(
                 self._store,
                 self.reconciler.wake,
@@ -205,6 +212,7 @@ class Responder:
             changes=self.changes,
             outbox=lambda: OutboxStats(self.outbox.pending, self.outbox.oldest_seconds),
             pending=lambda: self.reconciler.pending,
+            in_force=lambda: self._configured.in_force,
             killswitch=f"{settings.killswitch.namespace}/{settings.killswitch.name}",
             url=settings.listen.url,
         )
@@ -227,6 +235,7 @@ class Responder:
             ("outbox", self.outbox.run()),
             ("begin", self._begin()),
             ("gauges", self._gauges.run()),
+            ("configuration", self._configured.run(self._judge_anew)),
             ("retention", keep_to(self._settings.retention, self._store, self._clock)),
         ]
 
@@ -274,7 +283,8 @@ class Responder:
 
     @property
     def watches(self) -> list[Reflector[Any]]:
-        return [*self._argowatch.reflectors, *(w for r in self._recorders.values() for w in r.reflectors)]
+        argocd = (*self._argowatch.reflectors, *self._argowatch.events)
+        return [*argocd, *(w for r in self._recorders.values() for w in r.reflectors)]
 
     def scanned(self, pod_uid: str, container: str, restart: int) -> int:
         return max(r.scanned(pod_uid, container, restart) for r in self._recorders.values())
@@ -283,66 +293,6 @@ class Responder:
     def idle(self) -> bool:
         """Everything that was told is recorded and planned upon; timers may be set for later."""
         return self.reconciler.idle and self.cache.saved and all(r.idle for r in self._recorders.values())
-
-
-def _load_rules(settings: Settings) -> Rules:
-    recognised = _signatures(settings)
-    return Rules(
-        rulebook=_rulebook(settings, recognised),
-        policy=_policy(settings),
-        signatures=recognised,
-        control_plane=settings.argocd.namespace,
-        clusters={address: c.name for c in settings.clusters for address in (c.server.rstrip("/"), c.name) if address},
-    )
-
-
-def _rulebook(settings: Settings, recognised: Signatures) -> Rulebook:
-    if settings.rules is None:
-        return Rulebook()
-    try:
-        text = read_text(settings.rules)
-        return parse_rules(text, str(settings.rules), frozenset(r.name for r in settings.receivers), recognised)
-    except RulesError as error:
-        raise ConfigError(list(error.problems)) from error
-
-
-def _signatures(settings: Settings) -> Signatures:
-    try:
-        return signatures(settings.signatures)
-    except SignatureError as error:
-        raise ConfigError([str(error)]) from error
-    except OSError as error:
-        raise ConfigError([f"{error.filename}: cannot be read: {error.strerror}"]) from error
-
-
-def _policy(settings: Settings) -> Policy:
-    actions, routing, promotion = settings.actions, settings.routing, settings.promotion
-    return Policy(
-        argocd=settings.argocd.name,
-        mode=actions.mode,
-        per_application_day=actions.ceilings.per_application_day,
-        per_responder_hour=actions.ceilings.per_responder_hour,
-        per_cause=actions.ceilings.per_cause,
-        expire_after=actions.expire_after,
-        historic_after=actions.historic_after,
-        alert_floor=actions.alert_floor,
-        group_wait=actions.group_wait,
-        stuck_after=settings.recorder.stuck_after,
-        running_limit=settings.recorder.running_limit,
-        opt_in_manual=actions.opt_in_manual,
-        service_label=promotion.service_label,
-        environment_label=promotion.environment_label,
-        environments=promotion.environments,
-        routes=Routes(
-            annotation=routing.annotation,
-            projects=dict(routing.projects),
-            receivers=dict(routing.receivers),
-            default=routing.default,
-            default_owner=routing.default_owner,
-        ),
-        url=settings.listen.url,
-        argocd_url=settings.argocd.url,
-    )
 
 
 def _redaction_key(settings: Settings) -> bytes:

@@ -123,7 +123,10 @@ def _as_json(outcome: Replay) -> Iterator[dict[str, object]]:
         yield msgspec.to_builtins(count)
 
 
-_HEAD = ("rule", "matched", "would do", "ask", "in shadow", "denied", "did", "asked", "in shadow", "denied")
+_HEAD = (
+    *("rule", "matched", "would do", "would ask", "would shadow", "would deny"),
+    *("did", "asked", "shadowed", "denied"),
+)
 
 
 def _as_text(outcome: Replay, *, colours: bool) -> Iterator[str]:

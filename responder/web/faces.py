@@ -7,6 +7,7 @@ from importlib import metadata
 import msgspec
 from aiohttp import web
 
+from responder.configured import InForce
 from responder.desk import Desk
 from responder.loading import Loader, Rules
 from responder.metrics import Metrics
@@ -38,6 +39,7 @@ class Faces:
     outbox: Callable[[], OutboxStats] = OutboxStats
     pending: Callable[[], int] = lambda: 0  # wake-ups that wait to be looked at
     leader: Callable[[], bool] = lambda: True
+    in_force: Callable[[], InForce] = InForce
     killswitch: str = "hook-responder/responder-killswitch"  # namespace/name of its ConfigMap
     url: str = ""  # how people reach us
     version: str = field(default_factory=lambda: metadata.version("argocd-hook-responder"))

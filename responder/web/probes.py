@@ -25,12 +25,19 @@ class WatchesOut(msgspec.Struct):
     trouble: str
 
 
+class ConfigurationOut(msgspec.Struct):
+    rules_file: str
+    loaded_at: datetime | None
+    trouble: str  # of a newer version that was refused; empty: what stands in the files is in force
+
+
 class ReadyOut(msgspec.Struct):
     ready: bool
     waits_for: list[str]  # sentences; empty when ready
     store: str  # "ok", or its trouble
     watches: WatchesOut
     leader: bool
+    configuration: ConfigurationOut  # a refused change keeps nobody from being ready: what was in force stays so
     pending_wakeups: int  # they wait for the cluster: no incident is made up from half a picture
 
 
@@ -82,8 +89,14 @@ async def readiness(request: web.Request) -> ReadyOut:
         store=trouble or "ok",
         watches=WatchesOut(fresh.synced, fresh.observed_at, fresh.trouble),
         leader=faces.leader(),
+        configuration=_configuration(faces),
         pending_wakeups=pending,
     )
+
+
+def _configuration(faces: Faces) -> ConfigurationOut:
+    in_force = faces.in_force()
+    return ConfigurationOut(in_force.rules_file, in_force.loaded_at, in_force.trouble)
 
 
 async def healthz(_request: web.Request) -> web.Response:

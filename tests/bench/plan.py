@@ -39,8 +39,9 @@ async def measured(folder: Path) -> tuple[list[float], list[float]]:
     async with replay.running(folder) as responder:
         await replay.play()
         key = AppKey("argocd", NAME)
-        held = msgspec.structs.replace(responder._rules, rulebook=parse_rules(rules(), "rules.yaml", frozenset()))
-        responder._rules = held
+        configured = responder._configured
+        held = msgspec.structs.replace(configured.rules, rulebook=parse_rules(rules(), "rules.yaml", frozenset()))
+        configured.rules = held
         situation = await responder.reconciler.loader.situation(key, held)
         plans, steps = [], []
         for _ in range(ROUNDS):

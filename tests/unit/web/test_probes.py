@@ -22,6 +22,7 @@ async def test_ready_when_the_store_takes_writes_and_the_cluster_is_seen(strange
         "store": "ok",
         "watches": {"synced": True, "observed_at": "2026-11-21T03:00:00Z", "trouble": ""},
         "leader": True,
+        "configuration": {"rules_file": "", "loaded_at": None, "trouble": ""},
         "pending_wakeups": 0,
     }
 
