@@ -1,4 +1,4 @@
-"""Watches Argo CD's own objects, Applications and AppProjects, into the cache."""
+"""Watches Argo CD's own objects, Applications and AppProjects, into the cache; and its Events on Applications."""
 
 import asyncio
 import logging
@@ -14,6 +14,8 @@ from responder.cluster.reflector import PACE, Change, Pace, Reflector, Trouble, 
 from responder.cluster.wire import decoders
 from responder.core.appwire import NotAnApplicationError, decode_application
 from responder.core.argocd import AppKey, Application
+from responder.core.completions import REASON, Completion, read_completion
+from responder.core.hookwire import EventWire
 from responder.core.projects import Project, ProjectWire, project
 from responder.metrics import Metrics
 from responder.ports import Clock
@@ -40,6 +42,12 @@ class SeenApplication(msgspec.Struct, frozen=True):
     uid: str
     resource_version: str
     app: Application | None  # None: one that we cannot read
+
+
+class SeenCompletion(msgspec.Struct, frozen=True):
+    key: str
+    resource_version: str
+    completion: Completion | None  # None: tells of no failure
 
 
 _object = msgspec.json.Decoder(_Object)
@@ -77,10 +85,13 @@ class ArgoWatch:
             self._projects(control_plane),
         )
         cache.rely_on(*self.reflectors)
+        self.events: Sequence[Reflector[Any]] = tuple(
+            self._completions(place) for place in places
+        )  # nobody waits for them
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for reflector in self.reflectors:
+            for reflector in (*self.reflectors, *self.events):
                 group.create_task(reflector.run(), name=f"watch {reflector.resource}")
 
     def _applications(self, namespace: str) -> Reflector[SeenApplication]:
@@ -114,6 +125,33 @@ class ArgoWatch:
             self._cache.drop_application(AppKey(*event.key.split("/", 1)))
         elif event.object is not None and event.object.app is not None:
             await self._cache.put_application(event.object.app)
+
+    def _completions(self, namespace: str) -> Reflector[SeenCompletion]:
+        decode_list, decode_event = decoders(EventWire, self._seen_completion)
+        where = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
+        return Reflector(
+            resource="events",
+            path=f"/api/v1{where}/events",
+            query=(("fieldSelector", f"involvedObject.kind=Application,reason={REASON}"),),
+            decode_list=decode_list,
+            decode_event=decode_event,
+            key=lambda seen: seen.key,
+            version=lambda seen: (seen.key, seen.resource_version),
+            on_event=self._on_completion,
+            on_trouble=lambda trouble: self._troubled("events", trouble),
+            **self._common,
+        )
+
+    def _seen_completion(self, wire: EventWire) -> SeenCompletion:
+        meta = wire.metadata
+        return SeenCompletion(
+            f"{meta.namespace}/{meta.name}", meta.resource_version, read_completion(wire, self._redact)
+        )
+
+    def _on_completion(self, event: WatchEvent[SeenCompletion]) -> None:
+        seen = event.object
+        if seen is not None and seen.completion is not None and event.change is not Change.DELETED:
+            self._cache.put_completion(seen.completion)
 
     def _projects(self, namespace: str) -> Reflector[Project]:
         decode_list, decode_event = decoders(ProjectWire, project)

@@ -6,6 +6,7 @@ that still exist or belong to a recent operation. Everything older is in the sto
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
@@ -15,6 +16,7 @@ import msgspec
 
 from responder.cluster.reflector import Reflector
 from responder.core.argocd import AppKey, Application, OperationRecord
+from responder.core.completions import Completion, ended_by
 from responder.core.evidence import Freshness
 from responder.core.folding import fold
 from responder.core.hooknaming import app_key
@@ -25,6 +27,7 @@ from responder.ports import Clock, PutOperation, StoreError, Trigger, Write
 logger = logging.getLogger(__name__)
 
 OPERATIONS: Final = 5  # held of one Application
+COMPLETIONS: Final = 10_000  # Applications of which failures were told by Events
 RUNS: Final = 100  # held of one Application
 KEEP_GONE: Final = timedelta(hours=6)  # a hook run whose Job is gone
 RETRY_SECONDS: Final = 1.0
@@ -52,6 +55,7 @@ class ClusterCache:
         self._applications: dict[AppKey, Application] = {}
         self._projects: dict[str, Project] = {}
         self._operations: dict[AppKey, tuple[OperationRecord, ...]] = {}  # newest first
+        self._completions: OrderedDict[str, tuple[Completion, ...]] = OrderedDict()  # by Application uid
         self._runs: dict[AppKey | None, dict[str, HookRun]] = {}  # None: names no Application
         self._watches: list[Reflector[Any]] = []
         self._unsaved: dict[str, OperationRecord] = {}
@@ -137,9 +141,32 @@ class ClusterCache:
         if held:
             newest_first = sorted(held.values(), key=lambda r: r.started_at, reverse=True)
             self._operations[app.key] = tuple(newest_first[:OPERATIONS])
+        noted |= self._end_replaced(app.key, app.uid)
         if noted:
             self._saving.set()
         return noted
+
+    def _end_replaced(self, key: AppKey, uid: str) -> bool:
+        """Operations whose end was told by an Event alone; were there any?"""
+        told, held = self._completions.get(uid, ()), self._operations.get(key, ())
+        if not told:
+            return False
+        ended = tuple(ended_by(r, following, told) for r, following in zip(held, (None, *held), strict=False))
+        changed = [after for before, after in zip(held, ended, strict=True) if after is not before]
+        self._operations[key] = ended
+        self._unsaved |= {record.id: record for record in changed}
+        return bool(changed)
+
+    def put_completion(self, completion: Completion) -> None:
+        """From an Event: see ``core.completions`` for what it may say."""
+        uid = completion.app_uid
+        self._completions[uid] = (*self._completions.pop(uid, ()), completion)[-OPERATIONS:]
+        if len(self._completions) > COMPLETIONS:
+            self._completions.popitem(last=False)
+        held = self._applications.get(completion.app)
+        if held is not None and held.uid == uid and self._end_replaced(completion.app, uid):
+            self._saving.set()
+            self._on_change(completion.app, Trigger.APPLICATION)
 
     def drop_application(self, key: AppKey) -> None:
         if self._applications.pop(key, None) is not None:

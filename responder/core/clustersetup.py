@@ -78,7 +78,10 @@ class Component(msgspec.Struct, frozen=True):
 
 def argocd_rights(watched: Watched, *, asked_by_others: bool) -> list[Right]:
     """``asked_by_others``: that they can read the kill switch says nothing of us."""
-    applications = [Right(verb, "argoproj.io", "applications", ns) for ns in watched.applications for verb in _READ]
+    kinds = (("argoproj.io", "applications"), ("", "events"))
+    applications = [
+        Right(verb, group, kind, ns) for ns in watched.applications for group, kind in kinds for verb in _READ
+    ]
     projects = [Right(verb, "argoproj.io", "appprojects", watched.control_plane) for verb in _READ]
     namespace, name = watched.switch
     switch = [Right("get", "", "configmaps", namespace, name=name)] if asked_by_others else []

@@ -187,8 +187,13 @@ class SeriesWire(Wire):
     last_observed_time: datetime | None = None
 
 
+class EventSourceWire(Wire):
+    component: str = ""
+
+
 class EventWire(Wire):
     metadata: MetadataWire
+    source: EventSourceWire = msgspec.field(default_factory=EventSourceWire)
     involved_object: InvolvedWire = msgspec.field(default_factory=InvolvedWire)
     reason: str = ""
     message: str = ""

@@ -13,6 +13,7 @@ from responder.cluster.argowatch import ArgoWatch
 from responder.cluster.cache import OPERATIONS, RUNS, ClusterCache
 from responder.cluster.client import Kubernetes
 from responder.core.argocd import AppKey, Application, OperationPhase, OperationRecord, OperationState
+from responder.core.completions import Completion
 from responder.core.hooks import HookRun
 from responder.core.projects import Destination, Project
 from responder.core.syncwindows import SyncWindow
@@ -320,3 +321,59 @@ async def test_freshness_names_the_trouble() -> None:
         fresh = cache.freshness()
         assert (fresh.synced, fresh.observed_at) == (False, None)
         assert fresh.trouble.startswith("the watch of applications is forbidden since ")
+
+
+async def test_an_end_that_only_an_event_tells_of_is_kept() -> None:
+    """As after a restart: the store knows that it ran, the Application shows the next one already."""
+    told = Remembered()
+    before = cache_of(Remembered())
+    await before.put_application(app(1, operation(revisions=("abc",))))
+    told.recalled = list(before.operations(SHOP))
+    later = AT + timedelta(seconds=9)
+    async with watched(told) as (objects, _, cache, _), saving(cache):
+        objects.put_raw("Application", "ADDED", running_since("app-uid", later))
+        await told.until(lambda: len(cache.operations(SHOP)) == 2)
+        told.woken.clear()
+        objects.put_raw("Event", "ADDED", failure("abc", AT + timedelta(seconds=7)))
+        await told.until(lambda: told.woken)
+
+        _, ended = cache.operations(SHOP)
+        assert (ended.operation_phase, ended.finished_at) == (OperationPhase.FAILED, AT + timedelta(seconds=7))
+        await told.until(lambda: ended in told.operations)
+
+
+async def test_an_event_that_comes_first_ends_the_operation_when_the_next_one_is_seen() -> None:
+    told = Remembered()
+    cache = cache_of(told)
+    await cache.put_application(app(1, operation(revisions=("abc",))))
+    at = AT + timedelta(seconds=7)
+    cache.put_completion(Completion(SHOP, "app-uid", at, "abc", "failed"))
+    (record,) = cache.operations(SHOP)
+    assert record.operation_phase is OperationPhase.RUNNING  # the watch tells of what is there
+
+    await cache.put_application(app(2, operation(started=at)))
+    _, ended = cache.operations(SHOP)
+    assert (ended.operation_phase, ended.finished_at) == (OperationPhase.FAILED, at)
+
+
+def written(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def running_since(uid: str, started: datetime) -> dict[str, Any]:
+    state = {"phase": "Running", "startedAt": written(started), "operation": {"sync": {}}}
+    held = manifest("shop", status={"operationState": state})
+    held["metadata"]["uid"] = uid
+    return held
+
+
+def failure(revision: str, at: datetime) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "shop.1", "namespace": "argocd", "uid": "event"},
+        "involvedObject": {"kind": "Application", "name": "shop", "namespace": "argocd", "uid": "app-uid"},
+        "reason": "OperationCompleted",
+        "message": f"Sync operation to {revision} failed: one or more tasks completed unsuccessfully",
+        "source": {"component": "argocd-application-controller"},
+        "type": "Warning",
+        "lastTimestamp": written(at),
+    }
