@@ -35,11 +35,22 @@ def operation_runs(c: Candidate) -> Reason:
 
 
 def no_running_container(c: Candidate) -> Reason:
-    """I5: no running migration container is ended without a person."""
+    """I5: no running migration container is ended without a person, nor one that is about to run."""
     name = running_container(c.view)
     if name:
         return Reason("running-container", f"{name} runs", passed=bool(c.person))
+    if half := half_way(c.view):
+        return Reason("running-container", half, passed=bool(c.person))
     return Reason("running-container", "no migration container runs", passed=True)
+
+
+def half_way(view: OperationView) -> str:
+    """Of the newest attempt some containers have begun and others are still to come; empty when it is not so."""
+    runs = [h.run for h in view.attempts[-1].hooks if h.run is not None and not h.stale] if view.attempts else []
+    found = [(c, p) for r in runs for p in r.pods for c in p.containers if c.kind is not ContainerKind.SIDECAR]
+    begun = next((c.name for c, _ in found if c.started_at is not None or c.restart), "")
+    waits = next((c.name for c, p in found if c.state is ContainerState.WAITING and p.gone_at is None), "")
+    return f"container {begun} has run and {waits} is still to run" if begun and waits else ""
 
 
 def running_container(view: OperationView) -> str:

@@ -497,8 +497,13 @@ STUCK = operation(RUNNING, told(1, hook(hook_phase="Running"), 3))
         (job(1, pods=(pod(container(), pod_phase="Failed"), pod(running(), name="two")), active=1), False),
         (job(1, active=1), False),
         (None, False),
+        (job(1, pods=(pod(container(), waiting("ImagePullBackOff", name="second")),), active=1), False),
+        (job(1, pods=(pod(container()), pod(waiting("ContainerCreating"), name="two")), active=1), False),
     ],
-    ids=["image", "no pod", "sidecar", "runs", "in doubt a migration", "second pod", "unseen pod", "unseen job"],
+    ids=[
+        "image", "no pod", "sidecar", "runs", "in doubt a migration", "second pod", "unseen pod", "unseen job",
+        "half way", "about to run again",
+    ],
 )  # fmt: skip
 def test_only_what_runs_no_migration_is_terminated_without_a_person(run: HookRun | None, free: bool) -> None:
     seen = situation((STUCK,), (run,) if run else ())
