@@ -4,6 +4,7 @@ A command is one that looks, or one that is harmless; what repairs a database is
 A name that is not known leaves its command out: there is never a hole to fill.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from string import Formatter
@@ -160,10 +161,13 @@ _LOCKS: Mapping[str, str] = {
     "yoyo": "select * from yoyo_lock",
     "prisma": _ASK["postgres"][Category.MIGRATION_LOCK_HELD],
 }
-_HISTORY = frozenset(
+HISTORY = frozenset(
     {Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.DIRTY_STATE, Category.ALREADY_EXISTS,
      Category.MISSING_OBJECT}
 )  # fmt: skip
+
+
+_BEGINS = re.compile(r"(?:^|[.:;?!] )the (?:failed migration|tool)\b")
 
 
 def likely_owner(diagnosis: Diagnosis) -> Team:
@@ -197,13 +201,23 @@ def advised(diagnosis: Diagnosis, names: Names) -> Diagnosis:
     return msgspec.structs.replace(diagnosis, command=command, owner=owner)
 
 
+def fill(text: str, migration: str | None, tool: str | None) -> str:
+    """A text with `{migration}` and `{tool}` in it; what is not known is said in words that need no name."""
+    named = f"version {migration}" if migration and migration.isdigit() else migration or "the failed migration"
+    pieces = text.split("`")
+    pieces[0::2] = [piece.replace("{migration}", named) for piece in pieces[0::2]]
+    pieces[1::2] = [piece.replace("{migration}", migration or '"$MIGRATION"') for piece in pieces[1::2]]
+    told = "`".join(pieces).replace("{tool}", tool or "the tool")
+    return _BEGINS.sub(lambda match: match.group().replace("the ", "The "), told)
+
+
 def _of_state(diagnosis: Diagnosis) -> str:
     """Before anything else is done, what is there has to be known."""
     tool = diagnosis.tool or ""
     if diagnosis.state_left is StateLeft.LOCKED and tool in _LOCKS:
         return _LOCKS[tool]
     left = diagnosis.state_left in (StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED)
-    return STATUS.get(tool, "") if left or diagnosis.category in _HISTORY else ""
+    return STATUS.get(tool, "") if left or diagnosis.category in HISTORY else ""
 
 
 def _of_database(diagnosis: Diagnosis) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from responder.core.advice import fill
 from responder.core.failure import Because, Category, Confidence, Diagnosis, Retry, StateLeft
 from responder.core.findings import Findings, LogLine, collect
 from responder.core.leftover import Left, assess
@@ -189,6 +190,4 @@ def _advice(cause: Cause, left: Left, tool: Tool | None, migration: str | None, 
     if left.state not in (StateLeft.NONE, StateLeft.UNKNOWN):
         parts.append(by_tool.get(left.state) or signatures.advice.get(left.state, ""))
     text = " ".join(dict.fromkeys(part for part in parts if part))
-    return text.replace("{migration}", migration or "the migration").replace(
-        "{tool}", tool.name if tool else "the tool"
-    )
+    return fill(text, migration, tool.name if tool else None)

@@ -10,11 +10,13 @@ import msgspec
 
 from responder.core.actions import Decision
 from responder.core.alert import Delivery
+from responder.core.argocd import ResourceResult
 from responder.core.attempts import Attempt, AttemptHook, OperationView
 from responder.core.evidence import Gap
 from responder.core.failure import Diagnosis
 from responder.core.hooks import ContainerRun, PodRun
 from responder.core.incident import Incident, TimelineEntry
+from responder.core.weakpoints import WeakPoint, weak_points
 
 SCHEMA = 1
 
@@ -71,9 +73,22 @@ class HookOut(msgspec.Struct):
     diagnosis: Diagnosis | None
 
 
+class ResourceOut(msgspec.Struct):
+    """No hook: what the sync could not apply, or what failed of it."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+    status: str
+    sync_phase: str
+    message: str
+
+
 class AttemptOut(msgspec.Struct):
     number: int
     hooks: list[HookOut]
+    resources: list[ResourceOut]
 
 
 class GapOut(msgspec.Struct):
@@ -156,6 +171,7 @@ class IncidentOut(msgspec.Struct):
     diagnosis: Diagnosis | None
     evidence_version: str
     operations: list[OperationOut]
+    findings: list[WeakPoint]
     decisions: list[DecisionOut]
     deliveries: list[DeliveryOut]
     timeline: list[TimelineEntry]
@@ -175,6 +191,7 @@ def report(
 ) -> IncidentOut:
     """``views``: of this Application, oldest first; those that do not belong to the incident are left out."""
     category = incident.diagnosis.category.value if incident.diagnosis else "unknown"
+    ours = [v for v in views if v.record.started_at in incident.operations]
     return IncidentOut(
         schema=SCHEMA,
         id=incident.id,
@@ -196,7 +213,8 @@ def report(
         changed=incident.changed,
         diagnosis=incident.diagnosis,
         evidence_version=incident.evidence_version,
-        operations=[_operation(v, diagnoses, href) for v in views if v.record.started_at in incident.operations],
+        operations=[_operation(v, diagnoses, href) for v in ours],
+        findings=weak_points(ours),
         decisions=[decision_out(d) for d in incident.decisions],
         deliveries=[_delivery(d) for d in deliveries],
         timeline=list(incident.timeline),
@@ -238,7 +256,19 @@ def _attempt(
     hooks = [
         _hook(hook, diagnoses.get((operation, attempt.number, str(hook.identity))), href) for hook in attempt.hooks
     ]
-    return AttemptOut(attempt.number, hooks)
+    return AttemptOut(attempt.number, hooks, [_resource(r) for r in attempt.resources])
+
+
+def _resource(result: ResourceResult) -> ResourceOut:
+    return ResourceOut(
+        group=result.group,
+        kind=result.kind,
+        namespace=result.namespace,
+        name=result.name,
+        status=result.status,
+        sync_phase=result.sync_phase,
+        message=result.message,
+    )
 
 
 def _hook(hook: AttemptHook, diagnosis: Diagnosis | None, href: Callable[[str], str]) -> HookOut:

@@ -11,6 +11,7 @@ from responder.core.incident import Incident, IncidentState
 from responder.core.situation import Policy
 
 _MAX_DETAILS = 30
+_TOLD_AT_ONCE = 2  # consequences in the first line; the others are details
 
 _LEFT = {
     StateLeft.NONE: "Nothing was left behind",
@@ -25,6 +26,9 @@ _AGAIN = {
     Retry.UNSAFE: "DO NOT run it again",
     Retry.UNKNOWN: "whether it may run again is not known",
 }
+
+
+_CAUSES = {Category.NONE: "ended well, Argo CD still waits", Category.UNKNOWN: "cause unknown"}
 
 
 def impact(app: Application | None, sync_phase: str) -> str:
@@ -57,20 +61,11 @@ def short(revision: str) -> str:
     return revision[:10] if len(revision) == 40 else revision
 
 
-def next_step(diagnosis: Diagnosis | None, app_name: str, job: str = "") -> str:
+def next_step(diagnosis: Diagnosis | None, app_name: str) -> str:
+    """What to do, in words."""
     if diagnosis is None:
         return f"argocd app get {app_name} --show-operation"
-    if diagnosis.advice:
-        return diagnosis.advice
-    match diagnosis.category:
-        case Category.STALE_JOB | Category.IMMUTABLE_JOB:
-            return f"kubectl delete job {job or '<the finished hook Job>'}, then argocd app sync {app_name}"
-        case Category.MISSING_REFERENCE | Category.IMAGE_PULL | Category.UNSCHEDULABLE | Category.QUOTA_EXCEEDED:
-            return f"mend what is missing ({diagnosis.retry_reason}), then argocd app sync {app_name}"
-        case Category.MANIFEST_ERROR | Category.ADMISSION_DENIED:
-            return f"mend the manifest, then argocd app sync {app_name}"
-        case _:
-            return f"read the log, then decide: argocd app get {app_name} --show-operation"
+    return diagnosis.advice or f"read the log, then decide: argocd app get {app_name} --show-operation"
 
 
 def unknown_acts(incident: Incident) -> tuple[str, ...]:
@@ -80,11 +75,15 @@ def unknown_acts(incident: Incident) -> tuple[str, ...]:
 
 
 def _next(incident: Incident) -> str:
-    acts = ", ".join(unknown_acts(incident))
+    acts, diagnosis = ", ".join(unknown_acts(incident)), incident.diagnosis
+    command = diagnosis.command if diagnosis is not None else ""
+    step = next_step(diagnosis, incident.app.name)
     parts = [
         f"What came of our {acts} is not known and it is not repeated: look at it first." if acts else "",
         f"{incident.changed}." if incident.changed else "",
-        f"Next: {next_step(incident.diagnosis, incident.app.name)}",
+        f"Next: {step}",
+        f"Begin with: {command}" if command and command not in step else "",
+        f"(likely with: {diagnosis.owner})" if diagnosis is not None and diagnosis.owner else "",
     ]
     return " ".join(filter(None, parts))
 
@@ -100,6 +99,7 @@ def alert(incident: Incident, severity: Severity, policy: Policy, now: datetime)
     diagnosis = incident.diagnosis
     title = _title(incident)
     because = diagnosis.because if diagnosis is not None else ()
+    later = diagnosis.consequences[_TOLD_AT_ONCE:] if diagnosis is not None else ()
     return Alert(
         key=f"hook-responder/{incident.id}",
         incident_id=incident.id,
@@ -116,7 +116,7 @@ def alert(incident: Incident, severity: Severity, policy: Policy, now: datetime)
         ends_at=incident.resolved_at,
         incident_url=f"{policy.url}/incidents/{incident.id}" if policy.url else "",
         runbook_url=f"{policy.url}/runbooks/{diagnosis.category.value}" if policy.url and diagnosis else "",
-        details=tuple(f"{b.line}: {b.text}" if b.line else b.text for b in because)[:_MAX_DETAILS],
+        details=(*later, *(f"{b.line}: {b.text}" if b.line else b.text for b in because))[:_MAX_DETAILS],
         children=incident.children,
     )
 
@@ -128,7 +128,9 @@ def _state(state: IncidentState) -> AlertState:
 
 
 def _title(incident: Incident) -> str:
-    cause = incident.diagnosis.category.value if incident.diagnosis else "failed"
+    cause = (
+        _CAUSES.get(incident.diagnosis.category, incident.diagnosis.category.value) if incident.diagnosis else "failed"
+    )
     if incident.children:
         return f"{len(incident.children)} Applications: {cause} ({incident.correlation})"
     hooks = ", ".join(dict.fromkeys(f.hook.name for f in incident.failing))
@@ -145,7 +147,8 @@ def _what(incident: Incident) -> str:
         else ""
     )
     line = diagnosis.key_line or incident.opened_for
-    return f"{diagnosis.category.value}{tool}: {line}"
+    then = "".join(f" Then {text}." for text in diagnosis.consequences[:_TOLD_AT_ONCE])
+    return f"{_CAUSES.get(diagnosis.category, diagnosis.category.value)}{tool}: {line}{'.' * bool(then)}{then}"
 
 
 def _left(incident: Incident) -> str:

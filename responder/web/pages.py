@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 import msgspec
 from aiohttp import web
 
+from responder.core.advice import begin_with, by_database, fill, owner_of_category
 from responder.core.failure import Category
 from responder.core.incident import IncidentState
 from responder.desk import NotFoundError
@@ -21,7 +22,7 @@ from responder.web.probes import readiness
 from responder.web.problems import Problem
 from responder.web.rendering import render, static
 from responder.web.routes import HTML, Handler, Route
-from responder.web.runbooks import runbooks
+from responder.web.runbooks import by_state, by_tool, runbooks
 
 OPEN = (IncidentState.FIRING, IncidentState.ACKNOWLEDGED)
 _RECENT = 8
@@ -192,9 +193,19 @@ async def runbook_page(request: web.Request) -> web.Response:
     name = request.match_info["category"]
     if name not in {c.value for c in Category}:
         raise NotFoundError(f"there is no category {name}")
-    category = Category(name)
-    advice = faces_of(request).rules().signatures.advice.get(name, "")
-    return render(request, "runbook.html", category=category, book=runbooks()[category], advice=advice)
+    category, signatures = Category(name), faces_of(request).rules().signatures
+    return render(
+        request,
+        "runbook.html",
+        category=category,
+        book=runbooks()[category],
+        advice=fill(signatures.advice.get(name, ""), None, None),
+        command=begin_with(category),
+        owner=owner_of_category(category).value,
+        ask=by_database(category),
+        tools=by_tool(category, signatures),
+        left=by_state(signatures),
+    )
 
 
 async def login_page(request: web.Request) -> web.Response:
