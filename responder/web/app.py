@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from responder.web import events, gate, incidents, logs, openapi, pages, probes
+from responder.web import events, gate, incidents, logs, openapi, pages, probes, rules
 from responder.web.faces import FACES, Faces
 from responder.web.parameters import BODY_LIMIT
 from responder.web.problems import problems
@@ -47,6 +47,7 @@ def _table(faces: Faces) -> tuple[Route, ...]:
         *_webhook(faces),
         *incidents.ROUTES,
         *logs.ROUTES,
+        *rules.ROUTES,
         *gate.ROUTES,
         *events.ROUTES,
         *probes.routes(metrics_open=faces.metrics_open),
