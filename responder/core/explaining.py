@@ -117,11 +117,12 @@ def told_lines(told: Mapping[str, Any]) -> list[str]:
         if not rule["conditions"]:
             lines.append("    + it has no condition")
         for action in rule["actions"]:
-            lines += _action_lines(action)
+            lines += _action_lines(action, whole=rule["matched"] or action["recorded"])
     return lines
 
 
-def _action_lines(action: Mapping[str, Any]) -> list[str]:
+def _action_lines(action: Mapping[str, Any], *, whole: bool) -> list[str]:
+    """``whole``: with the guards that pass, too."""
     params = " ".join(f"{name} {value}" for name, value in action["params"].items())
     decision = action["decision"]
     if decision is None:
@@ -130,7 +131,8 @@ def _action_lines(action: Mapping[str, Any]) -> list[str]:
     lines = [f"    {action['action']} ({action['mode']}): {decision['verdict']['result']}{how}"]
     if decision["outcome"] is not None:
         lines[0] += f"; {decision['outcome']['result']} {decision['outcome']['detail']}".rstrip()
-    return lines + [f"        {_mark(g['passed'])} {g['guard']}: {g['text']}" for g in decision["verdict"]["guards"]]
+    guards = [guard for guard in decision["verdict"]["guards"] if whole or not guard["passed"]]
+    return lines + [f"        {_mark(g['passed'])} {g['guard']}: {g['text']}" for g in guards]
 
 
 def _mark(held: object) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from difflib import ndiff
 from enum import StrEnum
 
 import msgspec
@@ -49,14 +48,14 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def differs(self) -> bool:
-        """In what was, and would be, done, asked or shown: not in who wanted it, nor in what was denied."""
-        return {(e.what, e.how) for e in _felt(self.did)} != {(e.what, e.how) for e in _felt(self.would)}
+        return bool(self.difference)
 
     @property
     def difference(self) -> list[str]:
-        """Lines of a diff: ``- `` was, ``+ `` would be."""
-        did, would = (sorted(map(str, _felt(effects))) for effects in (self.did, self.would))
-        return [line for line in ndiff(did, would) if line[0] in "+-"]
+        """What was, or would be, done, asked or shown: not who wanted it, nor what was denied. `- ` was, `+ ` would."""
+        did, would = _felt(self.did), _felt(self.would)
+        gone = [f"- {told}" for key, told in did.items() if key not in would]
+        return sorted(gone) + sorted(f"+ {told}" for key, told in would.items() if key not in did)
 
 
 class RuleCount(msgspec.Struct, frozen=True):
@@ -77,8 +76,8 @@ class Replay(msgspec.Struct, frozen=True):
         return tuple(row for row in self.rows if row.differs)
 
 
-def _felt(effects: Iterable[Effect]) -> list[Effect]:
-    return [effect for effect in effects if effect.how is not How.DENIED]
+def _felt(effects: Iterable[Effect]) -> dict[tuple[str, How], Effect]:
+    return {(effect.what, effect.how): effect for effect in effects if effect.how is not How.DENIED}
 
 
 def replay(pasts: Iterable[tuple[Past, World]], rulebook: Rulebook, policy: Policy) -> Replay:
