@@ -236,7 +236,7 @@ async def test_an_application_without_operation_state_is_no_failure(tmp_path: Pa
 async def test_another_teams_job_that_names_our_application_is_recorded_and_steers_nothing(
     tmp_path: Path, forged: bool
 ) -> None:
-    async with place(tmp_path, "s01-success") as it:
+    async with place(tmp_path, "s01-success", factor=2.0) as it:
         await it.until(_ready)
         ours = next(h.object for h in it.cluster.happenings if h.kind == "Job")
         marks = dict(ours["metadata"]["annotations"])
