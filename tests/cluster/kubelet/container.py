@@ -13,7 +13,7 @@ from tests.cluster.kubelet.environment import ConfigError, Variables, command_of
 from tests.cluster.kubelet.events import now
 from tests.cluster.kubelet.faults import Faults
 from tests.cluster.kubelet.host import Host
-from tests.cluster.kubelet.images import Image, PullError, image_id
+from tests.cluster.kubelet.images import Image, PullError, full_name, image_id
 from tests.cluster.kubelet.logs import Log
 from tests.cluster.kubelet.mounts import Volumes
 from tests.cluster.kubelet.process import Process, StartError
@@ -318,7 +318,7 @@ class Container:
         ended_well = self.state.get("terminated", {}).get("exitCode") == 0
         return {
             "name": self.name,
-            "image": self.spec["image"],
+            "image": full_name(self.spec["image"]) if self.container_id else self.spec["image"],
             "imageID": image_id(self.spec["image"]) if self.container_id else "",
             "containerID": self.container_id,
             "state": self.state,

@@ -42,7 +42,7 @@ class Images:
                 message = f'Failed to apply default image tag "{name}": couldn\'t parse image name "{name}": '
                 raise PullError("InvalidImageName", message + "invalid reference format")
             if _ABSENT in name:
-                full = _full_name(name)
+                full = full_name(name)
                 message = f'rpc error: code = NotFound desc = failed to pull and unpack image "{full}": '
                 raise PullError("ErrImagePull", message + f"failed to resolve reference: {full}: not found")
         self.present.add(name)
@@ -50,7 +50,7 @@ class Images:
         return self._table[max(prefixes, key=len)] if prefixes else Image()
 
 
-def _full_name(name: str) -> str:
+def full_name(name: str) -> str:
     first, slash, _ = name.partition("/")
     host = "" if slash and ("." in first or ":" in first) else "docker.io/"
     library = "" if slash else "library/"
@@ -59,7 +59,7 @@ def _full_name(name: str) -> str:
 
 
 def image_id(name: str) -> str:
-    return f"{_full_name(name).partition('@')[0].rpartition(':')[0]}@sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+    return f"{full_name(name).partition('@')[0].rpartition(':')[0]}@sha256:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def read_images(data: bytes) -> dict[str, Image]:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -38,8 +39,10 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Kubelet:
-    def __init__(self, host: Host, node: Node) -> None:
+    def __init__(self, host: Host, outside: Host, node: Node) -> None:
+        """``outside`` is what works on while the node is lost."""
         self._host = host
+        self._outside = outside
         self._node = node
         self._workers: dict[str, Worker] = {}  # by uid
         self._names: dict[tuple[str, str], Worker] = {}  # the newest of a name
@@ -51,11 +54,12 @@ class Kubelet:
         return self._names.get((namespace, name))
 
     async def run(self) -> None:
-        scheduler = Scheduler(self._host)
+        scheduler = Scheduler(self._outside)
         await self._node.register()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._node.keep_alive())
             group.create_task(self._host.events.run())
+            group.create_task(self._outside.events.run())
             group.create_task(scheduler.watch())
             group.create_task(scheduler.run())
             group.create_task(self._watch_pods(group))
@@ -116,7 +120,8 @@ async def serve(options: Options) -> None:
             service_host=server.hostname or "",
             service_port=str(server.port or 443),
         )
-        kubelet = Kubelet(host, Node(api, outside, options.node, int(port)))
+        control_plane = replace(host, api=outside, events=Events(outside, options.node))
+        kubelet = Kubelet(host, control_plane, Node(api, outside, options.node, int(port)))
         runner = web.AppRunner(kubelet.server.app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
