@@ -180,8 +180,7 @@ def _chosen_container(pod: str, spec: Json, asked: str) -> str:
         return asked
     if len(mains) == 1:
         return str(mains[0])
-    also = f" or one of the init containers: [{' '.join(inits)}]" if inits else ""
-    choice = f"choose one of: [{' '.join(mains)}]{also}"
+    choice = f"choose one of: [{' '.join([*inits, *mains, *others])}]"
     raise bad_request(f"a container name must be specified for pod {pod}, {choice}")
 
 

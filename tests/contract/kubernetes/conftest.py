@@ -1,7 +1,8 @@
 """The cases run on the in-memory API server, or on a real one when RESPONDER_TEST_KUBERNETES_URL names it.
 
 A real one needs the Application CRD of Argo CD, the garbage collector, and a node that starts Pods;
-RESPONDER_TEST_KUBERNETES_TOKEN is an administrator's token, RESPONDER_TEST_KUBERNETES_CA its CA file.
+RESPONDER_TEST_KUBERNETES_TOKEN is an administrator's token, RESPONDER_TEST_KUBERNETES_CA its CA file. They are marked
+``real_cluster`` then; `make test-cluster` sets all three.
 """
 
 import os
@@ -9,6 +10,7 @@ import ssl
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -20,9 +22,17 @@ from responder.demo.objects import Objects
 from tests.contract.kubernetes.cluster import Cluster
 from tests.contract.kubernetes.pods import Pods, PodsInMemory, PodsOnNodes
 
+HERE = Path(__file__).parent
 URL = os.environ.get("RESPONDER_TEST_KUBERNETES_URL", "")
 TOKEN = os.environ.get("RESPONDER_TEST_KUBERNETES_TOKEN", "in-memory")
 CA = os.environ.get("RESPONDER_TEST_KUBERNETES_CA")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if URL and item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.real_cluster)
 
 
 @pytest.fixture

@@ -29,23 +29,22 @@ class Pods(Protocol):
 
     async def without_image(self, name: str) -> None: ...
 
-    async def running(self, name: str, output: str) -> None:
-        """It printed this and waits to be told to print more."""
+    async def running(self, name: str, output: str, last: str = "") -> None:
+        """It printed this. With ``last`` it will print that too and end, a moment later or when told to ``finish``."""
         ...
 
-    async def finish(self, name: str, output: str) -> None:
-        """A running one prints this as well and ends."""
-        ...
+    async def finish(self, name: str) -> None: ...
 
 
 class PodsInMemory:
     def __init__(self, cluster: Cluster, objects: Objects) -> None:
         self.cluster = cluster
         self._objects = objects
+        self._last: dict[str, str] = {}
 
     async def finished(self, name: str, output: str) -> None:
         await self.running(name, output)
-        await self.finish(name, "")
+        await self.finish(name)
 
     async def crashed(self, name: str, output: str) -> None:
         await self.running(name, output)
@@ -60,13 +59,14 @@ class PodsInMemory:
         await self.cluster.create("pods", name, spec=spec("main"))
         self._state(name, "Pending", {"waiting": {"reason": "ImagePullBackOff"}})
 
-    async def running(self, name: str, output: str) -> None:
+    async def running(self, name: str, output: str, last: str = "") -> None:
+        self._last[name] = last
         await self.cluster.create("pods", name, spec=spec("main"))
         self._state(name, "Running", {"running": {}})
         self._print(name, output)
 
-    async def finish(self, name: str, output: str) -> None:
-        self._print(name, output)
+    async def finish(self, name: str) -> None:
+        self._print(name, self._last[name])
         self._state(name, "Succeeded", {"terminated": {"exitCode": 0}})
 
     def _print(self, name: str, output: str) -> None:
@@ -81,7 +81,7 @@ class PodsInMemory:
 
 
 class PodsOnNodes:
-    """Needs a node that can start ``busybox``. A running one looks for a file of a ConfigMap of its name."""
+    """Needs a node that can start ``busybox`` and finds no image ``does-not-exist``."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -100,24 +100,21 @@ class PodsOnNodes:
         await self._until(name, _waits_for("CreateContainerConfigError"))
 
     async def without_image(self, name: str) -> None:
-        await self._start(name, "true", "", image="bad/none:1")
+        await self._start(name, "true", "", image="does-not-exist/none:1")
         await self._until(name, _waits_for("ImagePullBackOff"))
 
-    async def running(self, name: str, output: str) -> None:
-        await self.cluster.create("configmaps", name, data={})
-        wait = 'printf %s "$OUTPUT"; until [ -e /more/end ]; do sleep 0.2; done; cat /more/end'
-        mount = [{"name": "more", "mountPath": "/more"}]
-        volumes = [{"name": "more", "configMap": {"name": name}}]
-        await self._start(name, wait, output, volumeMounts=mount, volumes=volumes)
+    async def running(self, name: str, output: str, last: str = "") -> None:
+        wait = 'printf %s "$OUTPUT"; ' + ('sleep 3; printf %s "$LAST"' if last else "sleep 300")
+        await self._start(name, wait, output, env=[{"name": "LAST", "value": last}])
         await self._until(name, lambda status: "running" in status["state"])
 
-    async def finish(self, name: str, output: str) -> None:
-        await self.cluster.patch("configmaps", name, {"data": {"end": output}})
+    async def finish(self, name: str) -> None:
+        """Nobody can tell it anything: it does so by itself."""
 
     async def _start(self, name: str, command: str, output: str, **fields: Any) -> None:
         env = [{"name": "OUTPUT", "value": output}, *fields.pop("env", ())]
         container = {"name": "main", "image": fields.pop("image", "busybox"), "command": ["/bin/sh", "-c", command]}
-        container |= {"env": env, "volumeMounts": fields.pop("volumeMounts", [])}
+        container |= {"env": env}
         whole = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1, "containers": [container], **fields}
         await self.cluster.create("pods", name, spec=whole)
 

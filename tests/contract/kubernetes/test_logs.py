@@ -28,11 +28,11 @@ async def test_among_two_containers_one_must_be_named(cluster: Cluster) -> None:
     assert answer.failure == refused("a container name must be specified for pod two, choose one of: [main other]")
 
 
-async def test_init_containers_are_offered_as_well(cluster: Cluster) -> None:
+async def test_init_containers_are_offered_first(cluster: Cluster) -> None:
     init = [{"name": "wait", "image": "busybox"}]
     await cluster.create("pods", "two", spec=spec("main", "other", schedulerName="nobody", initContainers=init))
     answer = await log(cluster, "two")
-    assert answer.body["message"].endswith("choose one of: [main other] or one of the init containers: [wait]")
+    assert answer.body["message"].endswith("choose one of: [wait main other]")
 
 
 async def test_a_container_that_does_not_exist_is_refused(cluster: Cluster) -> None:
@@ -117,10 +117,10 @@ async def test_between_two_runs_the_last_one_is_shown(cluster: Cluster, pods: Po
 
 
 async def test_following_ends_with_the_container(cluster: Cluster, pods: Pods) -> None:
-    await pods.running("main", "first\n")
+    await pods.running("main", "first\n", "last\n")
     async with cluster.following("main") as log_lines:
         assert await log_lines.readline() == b"first\n"
-        await pods.finish("main", "last\n")
+        await pods.finish("main")
         assert await asyncio.wait_for(log_lines.read(), PATIENCE) == b"last\n"
 
 
