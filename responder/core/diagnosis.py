@@ -1,7 +1,7 @@
 """A log to a diagnosis: the cause, what was left behind, whether the same may run again. Never raises on any text."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -13,7 +13,7 @@ from responder.core.logcause import Cause, find_cause
 from responder.core.signatures import Says, Signatures
 from responder.core.tooling import Tool
 
-__all__ = ["LogLine", "Run", "diagnose", "diagnose_lines", "diagnose_text"]
+__all__ = ["LogLine", "Run", "collect", "diagnose", "diagnose_lines", "diagnose_text", "judge", "numbered"]
 
 _SHOWN = 12  # lines a diagnosis rests on, at most
 _LONGEST = 2_000  # of a line that is shown
@@ -33,15 +33,18 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def diagnose(run: Run, signatures: Signatures) -> Diagnosis:
-    return _judge(collect(run.lines, signatures), run, signatures)
+    return judge(collect(run.lines, signatures), run, signatures)
 
 
 def diagnose_lines(
     lines: Iterable[str], signatures: Signatures, *, exit_code: int | None = None, database: str | None = None
 ) -> Diagnosis:
     """In bounded memory, whatever the length."""
-    numbered = (LogLine(number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1))
-    return _judge(collect(numbered, signatures), Run(exit_code=exit_code, database=database), signatures)
+    return judge(collect(numbered(lines), signatures), Run(exit_code=exit_code, database=database), signatures)
+
+
+def numbered(lines: Iterable[str]) -> Iterator[LogLine]:
+    return (LogLine(number, line.rstrip("\r\n")) for number, line in enumerate(lines, 1))
 
 
 def diagnose_text(
@@ -50,7 +53,8 @@ def diagnose_text(
     return diagnose_lines(text.split("\n"), signatures, exit_code=exit_code, database=database)
 
 
-def _judge(log: Findings, run: Run, signatures: Signatures) -> Diagnosis:
+def judge(log: Findings, run: Run, signatures: Signatures) -> Diagnosis:
+    """Of what was collected; `run` tells what the text does not, its lines are not read again."""
     cause = find_cause(log, run.exit_code)
     tool = _tool(log, run, signatures)
     database = _database(log, run)
