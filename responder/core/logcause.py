@@ -40,7 +40,7 @@ def find_cause(log: Findings, exit_code: int | None) -> Cause:
     if exit_code == 0:
         return _despite_success(log, failures)
     standing = _standing(log, failures)
-    if exit_code in _KILLED_BY and all(f.quiet for f in standing):
+    if exit_code in _KILLED_BY and all(f.quiet or f.category is Category.KILLED for f in standing):
         signal = _KILLED_BY[exit_code]
         return Cause(Category.KILLED, Confidence.CERTAIN, passes=exit_code == 143, signal=signal)
     if not standing and exit_code is None:
