@@ -209,26 +209,41 @@ def _diagnose(commands: "Commands") -> None:
         "retry: safe (harmless, and may help), futile (harmless, fails again until something is changed), unsafe (may\n"
         "do harm), unknown. Never safe without --exit-code: a log alone does not say that its run is over.\n\n"
         "With --json one object a file: file, category, tool, database, migration, state_left, state_reason, retry,\n"
-        "retry_reason, confidence, key_line, because [{line, text}], advice. Lines count from 1 in the original.\n"
+        "retry_reason, confidence, key_line, because [{line, text}], advice, command, owner. Lines count from 1.\n"
+        "With --explain also explain {why, matched [{line, text, signature, says, category, weight, won, why,\n"
+        "again}], more}: every signature that matched, and why one won.\n"
         "What is shown of a log is redacted. 0 whenever each file was judged, 2 when one could not be read.",
     )  # fmt: skip
     parser.add_argument("files", nargs="+", metavar="FILE", help="a log, or - for standard input")
     parser.add_argument("--json", action="store_true", help="one JSON object a file")
     parser.add_argument("--exit-code", type=int, metavar="N", help="of the run, for all files given")
     parser.add_argument("--database", metavar="NAME", help="postgres, mysql, mariadb, sqlite..., if the log is silent")
+    parser.add_argument("--explain", action="store_true", help="every signature that matched, and why one won")
+    parser.add_argument(
+        "--signatures", type=Path, action="append", default=[], metavar="FILE", help="your own, beside the shipped ones"
+    )
 
 
 def diagnose(arguments: argparse.Namespace) -> int:
+    from responder.core.signatures import SignatureError
     from responder.diagnosing import as_json, as_text, diagnose_file
     from responder.terminal import coloured
 
     status, colours = GOOD, coloured(sys.stdout)
     for name in arguments.files:
         try:
-            found = diagnose_file(name, exit_code=arguments.exit_code, database=arguments.database)
+            found = diagnose_file(
+                name,
+                exit_code=arguments.exit_code,
+                database=arguments.database,
+                explained=arguments.explain,
+                own=arguments.signatures,
+            )
         except OSError as error:
-            status = _bad_input([f"{name}: cannot be read: {error.strerror}"])
+            status = _bad_input([f"{error.filename or name}: cannot be read: {error.strerror}"])
             continue
+        except SignatureError as error:
+            return _bad_input([str(error)])
         _say(as_json(found) if arguments.json else as_text(found, colours=colours))
     return status
 

@@ -2,17 +2,22 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 import msgspec
 
-from responder.core.diagnosis import diagnose_lines
-from responder.core.failure import Because, Diagnosis
+from responder.core.advice import Names, advised
+from responder.core.diagnosis import Run, collect, judge, numbered
+from responder.core.explain import Explanation, explain
+from responder.core.failure import Because, Category, Diagnosis
 from responder.core.redaction import Redactor
+from responder.core.signatures import Says
 from responder.shipped import signatures
 from responder.terminal import plain
 
+_SHOWN = 160  # of a line, where signatures are explained
 _LONGEST_LINE = 64 << 10  # bytes; the rest of a longer line is not looked at
 
 
@@ -32,13 +37,21 @@ class Finding(msgspec.Struct):
     key_line: str | None
     because: list[dict[str, int | str]]
     advice: str
+    command: str  # to begin with; it changes no database
+    owner: str  # who is likely to own it
+    explain: Explanation | msgspec.UnsetType = msgspec.UNSET
 
 
-def diagnose_file(name: str, *, exit_code: int | None, database: str | None) -> Finding:
-    """``name``: a path, or ``-``. Raises ``OSError``."""
+def diagnose_file(
+    name: str, *, exit_code: int | None, database: str | None, explained: bool = False, own: Sequence[Path] = ()
+) -> Finding:
+    """``name``: a path, or ``-``; ``own``: files of the user's signatures. Raises ``OSError``, ``SignatureError``."""
     redactor = Redactor(os.urandom(16)).stream()
-    lines = (redactor.line(text) for text in _read(name))
-    return _finding(name, diagnose_lines(lines, signatures(), exit_code=exit_code, database=database))
+    known = signatures(own)
+    log = collect(numbered(redactor.line(text) for text in _read(name)), known)
+    found = judge(log, Run(exit_code=exit_code, database=database), known)
+    why = explain(log, exit_code) if explained else msgspec.UNSET
+    return _finding(name, advised(found, Names()) if found.category is not Category.NONE else found, why)
 
 
 def _read(name: str) -> Iterator[str]:
@@ -52,7 +65,7 @@ def _read(name: str) -> Iterator[str]:
             yield line.rstrip(b"\r\n").decode(errors="replace")
 
 
-def _finding(name: str, found: Diagnosis) -> Finding:
+def _finding(name: str, found: Diagnosis, why: Explanation | msgspec.UnsetType) -> Finding:
     return Finding(
         file=os.fsencode(name).decode(errors="replace"),
         category=found.category.value,
@@ -67,6 +80,9 @@ def _finding(name: str, found: Diagnosis) -> Finding:
         key_line=found.key_line,
         because=[_because(b) for b in found.because],
         advice=found.advice,
+        command=found.command,
+        owner=found.owner,
+        explain=why,
     )
 
 
@@ -93,5 +109,23 @@ def as_text(finding: Finding, *, colours: bool) -> str:
         *([f"  migration: {plain(finding.migration)}"] if finding.migration else []),
         *(f"  {b['line']:>6} | {plain(str(b['text']))}" for b in finding.because),
         *([f"  now: {plain(finding.advice)}"] if finding.advice else []),
+        *([f"  begin with: {plain(finding.command)}"] if finding.command else []),
+        *([f"  likely with: {finding.owner}"] if finding.owner else []),
+        *(_explained(finding.explain, colours=colours) if isinstance(finding.explain, Explanation) else []),
     ]
     return "\n".join(lines)
+
+
+def _explained(told: Explanation, *, colours: bool) -> Iterator[str]:
+    yield f"  because {plain(told.why)}"
+    shown = 0
+    for m in told.matched:
+        if m.line != shown:
+            yield f"    {m.line:>6} | {plain(m.text[:_SHOWN])}"
+        shown = m.line
+        mark, name = ("*" if m.won else " "), f"{m.signature} ({m.category or m.says}, {m.weight})"
+        if colours:
+            name = f"\x1b[{'1;32' if m.won else '36' if m.says == Says.FAILURE else '90'}m{name}\x1b[0m"
+        yield f"  {mark}        {name}: {m.why}{f'; on {m.again} more' if m.again else ''}"
+    if told.more:
+        yield f"    and {told.more} more"

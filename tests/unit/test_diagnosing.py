@@ -16,7 +16,7 @@ def test_a_finding_has_the_shape_that_is_documented() -> None:
     finding = json.loads(as_json(diagnose_file(str(LOCK), exit_code=1, database=None)))
     assert list(finding) == [
         *("file", "category", "tool", "database", "migration", "state_left", "state_reason", "retry", "retry_reason"),
-        *("confidence", "key_line", "because", "advice"),
+        *("confidence", "key_line", "because", "advice", "command", "owner"),
     ]
     assert finding["file"] == str(LOCK)
     assert (finding["category"], finding["tool"], finding["database"]) == ("lock-timeout", "flyway", "postgres")
@@ -107,3 +107,67 @@ def peak_kib(log: Path) -> int:
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
     return used.ru_maxrss
+
+
+def test_explained_it_tells_every_signature_that_matched_and_why_one_won() -> None:
+    explained = json.loads(as_json(diagnose_file(str(LOCK), exit_code=1, database=None, explained=True)))["explain"]
+    by_signature = {(m["line"], m["signature"]): m for m in explained["matched"]}
+
+    assert explained["why"] == "postgres.sqlstate on line 12: a database or its driver says so"
+    assert [m["signature"] for m in explained["matched"] if m["won"]] == ["postgres.sqlstate"]
+    assert by_signature[8, "flyway.rolled-back"]["why"] == "nothing of the migration stays"
+    assert by_signature[14, "postgres.lock"]["why"] == "says the same"
+    assert by_signature[14, "postgres.lock"]["again"] == 2
+    assert explained["more"] == 0
+
+
+def test_explained_for_people_a_line_is_shown_once_with_its_signatures_below(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        'psql: error: connection to server at "db" failed: Connection refused\n'
+        '\x1b[31mERROR:  relation "x" already exists\x1b[0m\n'
+        "ERROR:  current transaction is aborted, commands ignored until end of transaction block\n"
+    )
+    text = as_text(diagnose_file(str(log), exit_code=1, database="postgres", explained=True), colours=False)
+    coloured = as_text(diagnose_file(str(log), exit_code=1, database="postgres", explained=True), colours=True)
+
+    assert "over before the end: something was done after it" in text
+    assert "the cause" in text
+    assert text.count("     1 | psql: error: connection") == 1
+    assert "\x1b" not in text
+    assert "\x1b[1;32m" in coloured
+
+
+def test_what_states_no_cause_is_explained_too(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("working\nstill working\n")
+
+    def why(exit_code: int | None) -> str:
+        explained = json.loads(as_json(diagnose_file(str(log), exit_code=exit_code, database=None, explained=True)))
+        return str(explained["explain"]["why"])
+
+    assert why(1) == "something failed, and no signature states a cause"
+    assert why(0) == "no signature states a failure"
+    assert why(137) == "it was ended by SIGKILL (exit code 137), and no line states another cause"
+
+
+OWN = """\
+signatures:
+  - id: ledger-closed
+    pattern: '^ERROR: ledger \\S+ is closed'
+    samples: ["ERROR: ledger shop is closed for migrations until 06:00"]
+    category: read-only
+    advice: The ledger opens at six. Run it again then.
+    source: https://wiki.example.com/ledger
+"""
+
+
+def test_ones_own_signatures_are_used_beside_the_shipped(tmp_path: Path) -> None:
+    own, log = tmp_path / "own.yaml", tmp_path / "log"
+    own.write_text(OWN)
+    log.write_text("ERROR: ledger books is closed for migrations until 06:00\n")
+
+    found = diagnose_file(str(log), exit_code=1, database=None, explained=True, own=[own])
+
+    assert (found.category, found.advice) == ("read-only", "The ledger opens at six. Run it again then.")
+    assert diagnose_file(str(log), exit_code=1, database=None).category == "unknown"
