@@ -10,9 +10,9 @@ cases:
       decisions: [resync denied by mode, alert warning after 10m]
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from difflib import ndiff
+from difflib import SequenceMatcher
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -38,6 +38,7 @@ _POLICY = Policy(
 )  # ceilings are responder.yaml's
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
+Off = BeforeValidator(lambda value: "off" if value is False else value)  # YAML's own reading of the word
 Many = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
 
 
@@ -51,7 +52,7 @@ class _World(Model):
     idempotent: bool = Field(default=True, strict=True)
     same_sources: bool = Field(default=True, strict=True)
     full_sync: bool = Field(default=True, strict=True)
-    annotation: Literal["off", "shadow", ""] = ""
+    annotation: Annotated[Literal["off", "shadow", ""], Off] = ""
     evidence_missing: bool = Field(default=False, strict=True)
     container_runs: bool = Field(default=False, strict=True)
     left_earlier: StateLeft | None = None
@@ -95,7 +96,7 @@ class _Case(Model):
 class _File(Model):
     version: Literal[1]
     rules: Text | None = None
-    cases: tuple[_Case, ...] = Field(min_length=1, max_length=10_000)
+    cases: tuple[_Case, ...] = Field(max_length=10_000)
 
 
 class RuleCase(msgspec.Struct, frozen=True):
@@ -126,6 +127,8 @@ def parse_cases(text: str, file: str, incident: Callable[[str], Mapping[str, Any
     reading = _Reading(document, incident)
     written = document.read(_File)
     cases = tuple(reading.case(at, case) for at, case in enumerate(written.cases))
+    if not cases:
+        raise FileError([f"{document.place(('cases',))}: cases: there is none"])
     if reading.problems:
         raise FileError(reading.problems)
     return Cases(written.rules, cases)
@@ -228,8 +231,17 @@ def run_case(case: RuleCase, rulebook: Rulebook, policy: Policy = _POLICY) -> Ca
     if case.decisions is not None:
         wanted += _completed(case.decisions, decided)
         came += decided
-    differs = tuple(line for line in ndiff(wanted, came) if not line.startswith("? ")) if wanted != came else ()
+    differs = tuple(_difference(wanted, came)) if wanted != came else ()
     return CaseResult(case, tuple(rules), tuple(decided), differs, _unmet(case, trial, rulebook) if differs else ())
+
+
+def _difference(wanted: Sequence[str], came: Sequence[str]) -> Iterator[str]:
+    for tag, a, b, c, d in SequenceMatcher(a=wanted, b=came, autojunk=False).get_opcodes():
+        if tag == "equal":
+            yield from (f"  {line}" for line in wanted[a:b])
+        else:
+            yield from (f"- {line}" for line in wanted[a:b])
+            yield from (f"+ {line}" for line in came[c:d])
 
 
 def _completed(expected: Sequence[str], came: Sequence[str]) -> list[str]:

@@ -244,19 +244,19 @@ def _left_earlier(incident: Incident, world: World) -> tuple[Block, ...]:
 
 
 def lines(trial: Trial) -> list[str]:
+    return [line for rule in trial.matched for line in dict.fromkeys(_lines_of(rule, trial))]  # each attempt says it
+
+
+def _lines_of(rule: Rule, trial: Trial) -> Iterator[str]:
     operations = sorted({d.operation for d in trial.decisions})
-    many = len(operations) > 1
-    told = []
-    for rule in trial.matched:
-        for action in rule.actions:
-            if action.kind is ActionKind.ALERT:
-                told.append(alert_line(rule, action))
-                continue
-            found = [d for d in trial.decisions if d.rule == rule.name and d.action is action.kind]
-            for decision in sorted(found, key=lambda d: d.operation):
-                place = f"operation {operations.index(decision.operation) + 1}: " if many else ""
-                told.append(f"{place}{decision_line(decision)}")
-    return list(dict.fromkeys(told))  # of attempt after attempt the same is said once
+    for action in rule.actions:
+        if action.kind is ActionKind.ALERT:
+            yield alert_line(rule, action)
+            continue
+        found = [d for d in trial.decisions if d.rule == rule.name and d.action is action.kind]
+        for decision in sorted(found, key=lambda d: d.operation):
+            place = f"operation {operations.index(decision.operation) + 1}: " if len(operations) > 1 else ""
+            yield f"{place}{decision_line(decision)}"
 
 
 def decision_line(decision: Decision) -> str:

@@ -1,0 +1,81 @@
+"""What is remembered of an incident, moment by moment."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from responder.core.actions import ActionKind
+from responder.core.argocd import OperationPhase
+from responder.core.failure import Category, Retry
+from responder.core.past import Past, moments
+from responder.core.rules import Facts
+from responder.core.shortcase import past_of_facts
+from responder.core.toldpast import past_of
+from tests.unit.core.deciding import SAFE, incident
+from tests.unit.core.night import at, failed, hook, job, operation, pod, told, views, waiting
+
+EXPORTED = Path(__file__).parents[1] / "exported"
+
+
+def exported(name: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((EXPORTED / name).read_text(encoding="utf-8"))
+    return told
+
+
+def test_every_attempt_that_failed_is_a_moment_with_what_was_known_then() -> None:
+    found = list(moments(past_of(exported("dirty-version.json"))))
+    stood = [(m.views[-1].record.operation_phase, m.views[-1].record.waiting, len(m.views[-1].attempts)) for m in found]
+    assert stood == [
+        (OperationPhase.RUNNING, True, 1),
+        (OperationPhase.RUNNING, True, 2),
+        (OperationPhase.RUNNING, True, 3),
+        (OperationPhase.FAILED, False, 4),
+    ]
+    assert {m.diagnosis.category for m in found} == {Category.SYNTAX_ERROR}  # the first cause stays
+    assert [m.diagnosis.retry for m in found][-1] is Retry.UNSAFE
+    assert [m.at for m in found] == sorted(m.at for m in found)
+
+
+def test_an_operation_that_ended_well_after_all_is_not_judged_at_its_end() -> None:
+    found = list(moments(past_of(exported("recovered.json"))))
+    assert [len(m.views[-1].attempts) for m in found] == [1, 2]
+    assert all(m.views[-1].record.waiting for m in found)
+
+
+def test_what_was_stuck_is_judged_while_it_was() -> None:
+    run = job(1, failed(300), pods=(pod(waiting("CreateContainerConfigError", 'secret "db" not found')),))
+    seen = views([operation(OperationPhase.FAILED, told(1, hook(), 300), finished=300)], [run])
+    past = Past(
+        incident(opened_at=at(40)), seen, {(seen[0].record.id, 1, str(seen[0].attempts[0].hooks[0].identity)): SAFE}
+    )
+    stuck, ended = moments(past)
+    assert (stuck.at, stuck.views[-1].record.operation_phase, stuck.views[-1].failed) == (at(40), "Running", False)
+    assert (ended.at, ended.views[-1].record.operation_phase, ended.views[-1].failed) == (at(300), "Failed", True)
+
+
+def test_a_past_without_any_diagnosis_has_no_moment() -> None:
+    past = past_of_facts(Facts(category="killed"))
+    bare = msgspec.structs.replace(past, incident=msgspec.structs.replace(past.incident, diagnosis=None))
+    assert list(moments(bare)) == []
+
+
+def test_an_export_tells_the_incident_as_it_was() -> None:
+    past = past_of(exported("dirty-version.json"))
+    (view,) = past.views
+    assert str(past.incident.app) == "argocd/s05b-retry-dirty-version"
+    assert past.incident.failing[0].hook.name == "db-migrate"
+    assert [d.action for d in past.incident.decisions].count(ActionKind.STOP_RETRIES) == 3
+    assert (len(view.attempts), view.record.operation_phase, len(past.diagnoses)) == (4, OperationPhase.FAILED, 4)
+    assert all(h.failed and h.run is not None and h.run.failed for a in view.attempts for h in a.hooks)
+
+
+def test_an_incident_alone_is_read_as_an_export_is() -> None:
+    export = exported("recovered.json")
+    assert past_of(export["incident"]) == past_of(export)
+
+
+def test_a_newer_responder_may_tell_more() -> None:
+    export = exported("recovered.json")
+    assert past_of({"incident": {**export["incident"], "mood": "calm"}}) == past_of(export)
