@@ -264,7 +264,12 @@ class Reconciler:
         return [w for w in await self._store.wakeups() if w.app == key or (w.app is None and not others)]
 
     async def _followed(self, situation: Situation) -> Situation:
-        """Acts that were begun are followed to their end, also those of a process that died."""
+        """Acts that were begun are followed to their end, also those of a process that died.
+
+        Not on a restored store (I12): to nudge or to withdraw is to write, upon what may be long past.
+        """
+        if self.loader.restored:
+            return situation
         actions = list(situation.actions)
         for index, action in enumerate(actions):
             if action.outcome.result not in (OutcomeResult.BEGUN, OutcomeResult.TAKEN):

@@ -5,6 +5,7 @@ from functools import lru_cache
 import re2
 
 
+@lru_cache(maxsize=10_000)  # the same few projects and namespaces are asked about at every step
 def glob_matches(pattern: str, text: str) -> bool:
     compiled = _compiled(pattern)
     return pattern == text if compiled is None else compiled.fullmatch(text) is not None

@@ -73,16 +73,21 @@ def _marked(copy: Path, now: datetime) -> None:
             raise StoreError(f"{copy}: the backup is damaged ({verdict}): take another one")
         migrate(connection, copy)
         connection.execute("BEGIN IMMEDIATE")
-        put_setting(connection, "restored", "true")
-        put_setting(connection, "restored_at", now.isoformat())
-        for delivery in deliveries(connection, None, "", ANY):
-            put_delivery(connection, _given_up(delivery, now))
+        make_harmless(connection, now)
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode=DELETE")  # one file to move
     except sqlite3.Error as error:
         raise translated(error, copy) from error
     finally:
         connection.close()
+
+
+def make_harmless(connection: sqlite3.Connection, now: datetime) -> None:
+    """I12: no act until a named person releases it, and what was pending is never sent."""
+    put_setting(connection, "restored", "true")
+    put_setting(connection, "restored_at", now.isoformat())
+    for delivery in deliveries(connection, None, "", ANY):
+        put_delivery(connection, _given_up(delivery, now))
 
 
 def _given_up(delivery: Delivery, now: datetime) -> Delivery:

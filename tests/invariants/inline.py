@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Coroutine
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -67,10 +68,17 @@ class _Inline:
         return result
 
 
+@cache
+def _empty() -> bytes:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection, Path(":memory:"))
+    return connection.serialize()
+
+
 def database(installed: datetime) -> sqlite3.Connection:
     """What outlives every crash."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    migrate(connection, Path(":memory:"))
+    connection.deserialize(_empty())
     put_setting(connection, "installed_at", installed.isoformat())
     return connection
 

@@ -9,6 +9,7 @@ from enum import Enum
 import msgspec
 
 from responder.core.actions import ActionKind, ActionRecord, OutcomeResult
+from responder.core.alert import DeliveryState
 from responder.core.failure import StateLeft
 from responder.core.incident import Incident, IncidentState
 from responder.demo import printed
@@ -34,11 +35,16 @@ def _fails(text: str) -> Run:
     return Run({"migrate": Script(lines=lines, exit_code=1)})
 
 
+def _without_frames(text: str) -> str:
+    """As a tool prints it that is told to be brief: thousands of nights are diagnosed here."""
+    return "\n".join(line for line in text.split("\n") if not line.startswith(('  File "', "    ")))
+
+
 class Kind(Enum):
     """What a hook's run does, and what is true of running it again."""
 
     WORKS = Run({"migrate": Script(lines=((0.1, "Running migrations:"), (0.5, "  No migrations to apply.")))})
-    LOCKED_OUT = _fails(printed.django_lock_timeout("shop", "shop.0007_total"))
+    LOCKED_OUT = _fails(_without_frames(printed.django_lock_timeout("shop", "shop.0007_total")))
     DATABASE_AWAY = _fails(printed.flyway_refused("db.data.svc", "shop", "shop"))
     HALF_APPLIED = _fails(printed.laravel_half_applied("2026_11_20_091200_lines_and_key", "orders", "code", "x"))
     BROKEN = _fails(printed.flyway_missing_column("db", "shop", 8, "index"))
@@ -114,6 +120,8 @@ class Monitor:
         switch = self._world.objects.find("ConfigMap", "hook-responder", "responder-killswitch")
         released = switch is not None and (switch.get("data") or {}).get("engaged") == "false"
         self.holds("I4", released, f"{written.verb} {written.path} while the kill switch was not released")
+        held = reads.settings(self._db).get("restored") == "true"
+        self.holds("I12", not held, f"{written.verb} {written.path} on a store that was restored and not released")
         patch = written.body
         if written.verb == "DELETE" or "annotations" in patch.get("metadata", {}):
             self._recorded(ActionKind.DELETE_HOOK if written.verb == "DELETE" else ActionKind.ANNOTATE)
@@ -181,6 +189,7 @@ class Monitor:
 
     def check(self) -> None:
         self._check_blocks()
+        self._check_deliveries()
         for incident in self._incidents():
             self._check_end(incident)
 
@@ -204,6 +213,16 @@ class Monitor:
             proven = block.proven_at is not None and block.state_left is StateLeft.UNKNOWN
             by_time = block.ended_at is not None and block.ended_by != PERSON and not proven
             self.holds("I9", not by_time, f"a block of {block.state_left} was ended by {block.ended_by or 'nobody'}")
+
+    def _check_deliveries(self) -> None:
+        """I12: of the time before a restore nothing waits to be sent."""
+        if (restored_at := reads.settings(self._db).get("restored_at")) is None:
+            return
+        old = [
+            d for d in reads.deliveries(self._db, None, "", 1000) if d.created_at < datetime.fromisoformat(restored_at)
+        ]
+        pending = [d.id for d in old if d.state is DeliveryState.PENDING]
+        self.holds("I12", not pending, f"{pending} of before the restore are still to be sent")
 
     def _check_end(self, incident: Incident) -> None:
         """I10, against the Jobs that really ended well."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -40,6 +41,7 @@ rules:
 """
 
 
+@cache
 def rules(delay: int = 0) -> Rules:
     text = RULES.replace("delay: 0s", f"delay: {delay}s")
     return Rules(

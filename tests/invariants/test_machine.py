@@ -15,6 +15,7 @@ from tests.invariants.theatre import APP, Theatre
 from tests.invariants.transport import Fault
 
 _which = st.integers(0, 1)
+_seldom = st.sampled_from([False, False, False, True])
 _often = (Kind.LOCKED_OUT, Kind.LOCKED_OUT, Kind.DATABASE_AWAY, Kind.HALF_APPLIED, Kind.HALF_APPLIED)
 _kinds = st.sampled_from((*Kind, *_often))
 
@@ -41,7 +42,7 @@ class Night(RuleBasedStateMachine):
     ) -> None:
         """A version has just failed, or is about to; the next run may do something else."""
         self.theatre = Theatre(retries=retries, self_heal=self_heal, sibling=sibling)
-        self.theatre.live(8, every=4)
+        self.theatre.live(8, every=8)
         self.theatre.fails(kind)
         self.theatre.pass_time(lives)
         self.theatre.next_runs = again
@@ -60,9 +61,9 @@ class Night(RuleBasedStateMachine):
         program.catch_up(most)
         program.step()
 
-    @rule(seconds=st.integers(2, 20), every=st.sampled_from([0.5, 1.5, 3.0]))
-    def they_live(self, seconds: int, every: float) -> None:
-        self.theatre.live(seconds, every=every)
+    @rule(looks=st.integers(1, 5), every=st.sampled_from([0.5, 1.5, 3.0]))
+    def they_live(self, looks: int, every: float) -> None:
+        self.theatre.live(looks * every, every=every)
 
     # The cluster
 
@@ -71,12 +72,12 @@ class Night(RuleBasedStateMachine):
         self.theatre.fails(kind)
         self.theatre.pass_time(seconds)
 
-    @rule(kind=_kinds, lives=st.integers(6, 30), every=st.sampled_from([0.7, 2.0]), fresh=st.booleans())
-    def a_version_fails_before_their_eyes(self, kind: Kind, lives: int, every: float, fresh: bool) -> None:
+    @rule(kind=_kinds, looks=st.integers(2, 6), every=st.sampled_from([0.7, 2.0, 4.0]), fresh=_seldom)
+    def a_version_fails_before_their_eyes(self, kind: Kind, looks: int, every: float, fresh: bool) -> None:
         if fresh:
             self.theatre.morning()
         self.theatre.fails(kind)
-        self.theatre.live(lives, every=every)
+        self.theatre.live(looks * every, every=every)
 
     @rule(kind=_kinds)
     def from_now_on_runs_do(self, kind: Kind) -> None:
@@ -106,16 +107,16 @@ class Night(RuleBasedStateMachine):
     def a_write_will_fail(self, which: int, fault: Fault) -> None:
         self.theatre.programs[which].transport.fault = fault
 
-    @rule(which=_which, seconds=st.integers(1, 10))
-    def the_store_is_away(self, which: int, seconds: int) -> None:
+    @rule(which=_which, looks=st.integers(1, 3), every=st.sampled_from([1.0, 4.0, 400.0]))
+    def the_store_is_away(self, which: int, looks: int, every: float) -> None:
         self.theatre.programs[which].store.away = True
-        self.theatre.live(seconds)
+        self.theatre.live(looks * every, every=every)
         self.theatre.programs[which].store.away = False
 
-    @rule(seconds=st.integers(0, 10))
-    def the_store_is_restored(self, seconds: int) -> None:
+    @rule(looks=st.integers(0, 3))
+    def the_store_is_restored(self, looks: int) -> None:
         self.theatre.restore()
-        self.theatre.live(seconds)
+        self.theatre.live(3 * looks, every=3)
         self.theatre.release_restored()
 
     @rule(data=st.sampled_from([{"engaged": "true"}, {"engaged": "off"}, {}, None]), seconds=st.integers(0, 10))
@@ -123,9 +124,8 @@ class Night(RuleBasedStateMachine):
         """At a moment of the cluster's own, between two looks; and released again."""
         agenda = self.theatre.world.agenda
         agenda.after(seconds / 3, lambda: self.theatre.switch(data))
-        self.theatre.live(seconds + 1, every=0.7)
+        self.theatre.live(seconds + 1, every=3)
         self.theatre.switch(data)
-        self.theatre.live(seconds)
         self.theatre.switch({"engaged": "false"})
 
     # People
@@ -141,7 +141,7 @@ class Night(RuleBasedStateMachine):
     @rule(automated=st.booleans(), mode=st.sampled_from(["", "shadow", "off"]), seconds=st.integers(0, 10))
     def somebody_edits_the_application(self, automated: bool, mode: str, seconds: int) -> None:
         self.theatre.edit(automated=automated, mode=mode)
-        self.theatre.live(seconds)
+        self.theatre.live(seconds, every=4)
         self.theatre.edit(automated=True, mode="")
 
     @rule(which=_which, kind=st.sampled_from([ActionKind.RESYNC, ActionKind.TERMINATE, ActionKind.STOP_RETRIES]))
@@ -165,7 +165,7 @@ _LONG = os.environ.get("HYPOTHESIS_PROFILE") == "invariants-long"
 TestNight = Night.TestCase
 TestNight.settings = settings(
     max_examples=5_000 if _LONG else 200,
-    stateful_step_count=60 if _LONG else 12,
+    stateful_step_count=60 if _LONG else 8,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),

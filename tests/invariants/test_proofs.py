@@ -12,8 +12,8 @@ import pytest
 
 from responder.cluster.actuator import USERNAME, Actuator
 from responder.core import limiting, permitting, repeating, stopping
-from responder.core.actions import Act, ActionKind, Outcome, Resync, Switch, Terminate
-from responder.core.candidate import Guard, Guards
+from responder.core.actions import Act, ActionKind, Outcome, Reason, Resync, Switch, Terminate
+from responder.core.candidate import Candidate, Guard, Guards
 from responder.core.guards import GUARDS
 from responder.core.incident import IncidentState
 from responder.core.plan import Plan
@@ -22,6 +22,7 @@ from responder.demo.resources import Json
 from responder.loading import Rules
 from responder.ports import Write
 from responder.reconcile import Reconciler
+from responder.store import reads
 from tests.invariants.monitor import Kind
 from tests.invariants.program import Breaks
 from tests.invariants.theatre import APP, Theatre, rules
@@ -238,6 +239,72 @@ def healed_without_a_hook(breaks: Breaks, configured: Rules) -> Theatre:
     return night
 
 
+# I12
+
+
+def ignores_the_restore(c: Candidate) -> Reason:
+    return permitting.killswitch(Candidate(
+        msgspec.structs.replace(c.situation, restored=False), c.view, c.diagnosis, c.kind, c.rule, incident=c.incident,
+    ))  # fmt: skip
+
+
+def restored(breaks: Breaks, configured: Rules) -> Theatre:
+    """The store comes back from a backup between a failure and the look at it."""
+    night = Theatre(breaks=breaks, configured=configured)
+    night.live(8)
+    night.fails(Kind.LOCKED_OUT)
+    night.pass_time(8)
+    night.restore()
+    night.live(12)
+    return night
+
+
+class FollowsOnARestoredStore(Reconciler):
+    async def _followed(self, situation: Situation) -> Situation:
+        self.loader.restored, held = False, self.loader.restored
+        try:
+            return await super()._followed(situation)
+        finally:
+            self.loader.restored = held
+
+
+class NudgesOnARestoredStore(Breaks):
+    reconciler = FollowsOnARestoredStore
+
+
+def restored_while_one_waits(breaks: Breaks, configured: Rules) -> Theatre:
+    """A resync was asked for and overlooked, when the store is put back."""
+    night = Theatre(breaks=breaks, configured=configured)
+    night.live(8)
+    night.fails(Kind.LOCKED_OUT)
+    night.pass_time(8)
+    night.world.controller.overlook(APP)
+    night.look()
+    night.restore()
+    night.live(80, every=4)
+    return night
+
+
+def restored_with_an_alert_to_send(breaks: Breaks, configured: Rules) -> Theatre:
+    night = Theatre(breaks=breaks, configured=configured)
+    night.live(8)
+    night.fails(Kind.BROKEN)
+    night.live(700, every=20)
+    assert reads.deliveries(night.database, None, "", 10)
+    night.restore(keeps=isinstance(breaks, SendsWhatWasPending))
+    return night
+
+
+class SendsWhatWasPending(Breaks):
+    """The backup is put back as it was."""
+
+
+def _without_the_restore() -> Guards:
+    table = GUARDS[ActionKind.RESYNC]
+    kept = tuple(ignores_the_restore if guard is permitting.killswitch else guard for guard in table)
+    return {**GUARDS, ActionKind.RESYNC: kept}
+
+
 PROOFS: list[tuple[str, Night, Callable[[], Breaks], Rules]] = [
     ("I1", two_at_once, ForgetsActs, rules()),
     (
@@ -252,10 +319,15 @@ PROOFS: list[tuple[str, Night, Callable[[], Breaks], Rules]] = [
     ("I6", locked_out, RecordsNothingBefore, rules()),
     ("I9", half_applied, BlocksEndByTime, rules()),
     ("I10", healed_without_a_hook, AnySuccessHeals, rules()),
+    ("I12", restored, lambda: Unguarded(_without_the_restore()), rules()),
+    ("I12", restored_while_one_waits, NudgesOnARestoredStore, rules()),
+    ("I12", restored_with_an_alert_to_send, SendsWhatWasPending, rules()),
 ]
 
 
-@pytest.mark.parametrize(("invariant", "night", "breaks", "configured"), PROOFS, ids=[p[0] for p in PROOFS])
+@pytest.mark.parametrize(
+    ("invariant", "night", "breaks", "configured"), PROOFS, ids=[f"{p[0]} {p[1].__name__}" for p in PROOFS]
+)
 def test_without_its_guard_it_is_broken_and_with_it_it_holds(
     invariant: str, night: Night, breaks: Callable[[], Breaks], configured: Rules
 ) -> None:

@@ -8,7 +8,7 @@ from responder.core.actions import ActionKind, Mode
 from responder.core.argocd import AppKey
 from responder.core.evidence import LogChunk
 from responder.core.rulesfile import parse_rules
-from responder.core.situation import Policy
+from responder.core.situation import Policy, Routes
 from responder.demo.api import Api
 from responder.demo.clock import SteppedClock
 from responder.demo.jobs import Start
@@ -19,6 +19,7 @@ from responder.demo.world import IN_CLUSTER, World, config_map, hook_job
 from responder.desk import ConflictError, NotFoundError
 from responder.loading import Rules
 from responder.shipped import signatures
+from responder.store.backup import make_harmless
 from responder.store.writes import append_log, put_setting
 from tests.invariants.inline import database, now
 from tests.invariants.monitor import PER_DAY, PERSON, Kind, Monitor
@@ -44,12 +45,13 @@ rules:
     when: {}
     do: [{resync: {delay: 0s}}, {block: {environments: ["*"], for: 1h}}]
 """
+RULEBOOK = parse_rules(RULES, "rules.yaml", frozenset())
 
 
 def rules(**policy: Any) -> Rules:
     return Rules(
-        rulebook=parse_rules(RULES, "rules.yaml", frozenset()),
-        policy=Policy(mode=Mode.LIVE, per_application_day=PER_DAY, **policy),
+        rulebook=RULEBOOK,
+        policy=Policy(mode=Mode.LIVE, per_application_day=PER_DAY, routes=Routes(default=("pager",)), **policy),
         signatures=SIGNATURES,
         control_plane=ARGOCD,
         clusters={IN_CLUSTER: CLUSTER},
@@ -146,14 +148,14 @@ class Theatre:
     def morning(self) -> None:
         """People have put everything right: what ran is ended, blocks too, and a version that works is out."""
         self.world.terminate("shop")
-        self.live(3)
+        self.live(3, every=3)
         program = self.programs[0]
         for block in program.desk.blocks():
             now(program.desk.unblock(block.id, PERSON))
         for other in self.programs[1:]:
             other.restart()
         self.fails(Kind.WORKS)
-        self.live(8, every=2)
+        self.live(8, every=4)
 
     def switch(self, data: Json | None) -> None:
         """None: the ConfigMap is gone."""
@@ -188,9 +190,12 @@ class Theatre:
         change = {"spec": {"syncPolicy": policy}, "metadata": {"annotations": annotations}}
         self.world.objects.patch("Application", ARGOCD, "shop", change)
 
-    def restore(self) -> None:
-        """The store came back from a backup, and every responder starts on it."""
-        put_setting(self.database, "restored", "true")
+    def restore(self, *, keeps: bool = False) -> None:
+        """The store came back from a backup, and every responder starts on it. ``keeps``: what was pending, too."""
+        if keeps:
+            put_setting(self.database, "restored_at", self.clock.now().isoformat())
+        else:
+            make_harmless(self.database, self.clock.now())
         for program in self.programs:
             program.restart()
 
