@@ -11,6 +11,8 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
+from tests.contract.kubernetes.cluster import hang_up
+
 Json = dict[str, Any]
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 MERGE = "application/merge-patch+json"
@@ -100,7 +102,10 @@ class Kubernetes:
         endless = aiohttp.ClientTimeout(total=None)
         async with self.session.get(where, params={"follow": "true", **query}, timeout=endless) as response:
             assert response.status == 200, await response.text()
-            yield response.content
+            try:
+                yield response.content
+            finally:
+                hang_up(response)
 
 
 def path(api_version: str, kind: str, namespace: str = "", name: str = "") -> str:

@@ -52,5 +52,5 @@ async def test_programs_can_be_stopped_frozen_and_started_again(running: Running
     assert (await kubernetes.call("GET", "/version"))["gitVersion"] == "v1.36.3"
     assert await running.tell("argocd-application-controller", "pause") is not None
     assert await running.tell("argocd-application-controller", "resume") is not None
-    with pytest.raises(RuntimeError, match="there are etcd"):
+    with pytest.raises(RuntimeError, match="there are redis, git, etcd"):
         await running.tell("nonsense", "stop")

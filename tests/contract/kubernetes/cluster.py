@@ -132,7 +132,10 @@ class Cluster:
         path = self.path("pods", pod, "log")
         async with self.session.get(path, headers=headers, params={"follow": "true"}) as response:
             assert response.status == 200, await response.text()
-            yield response.content
+            try:
+                yield response.content
+            finally:
+                hang_up(response)
 
     @asynccontextmanager
     async def watch(self, plural: str, query: Query, *, accept: str = "application/json") -> AsyncIterator[Events]:
@@ -140,7 +143,16 @@ class Cluster:
         params = {"watch": "true", "timeoutSeconds": 60, **query}
         async with self.session.get(self.path(plural), headers=headers, params=params) as response:
             assert response.status == 200, await response.text()
-            yield Events(response.content)
+            try:
+                yield Events(response.content)
+            finally:
+                hang_up(response)
+
+
+def hang_up(response: aiohttp.ClientResponse) -> None:
+    """At once: with TLS, closing in mid-answer waits for the other side, longer than a test lives."""
+    if response.connection and response.connection.transport:
+        response.connection.transport.abort()
 
 
 TYPES: dict[str, Json] = {
