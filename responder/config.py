@@ -79,6 +79,14 @@ class ArgoCD(Model):
     url: Address = ""
 
 
+class ArgoCDApi(Model):
+    """Argo CD's REST API, with a project-role token that may get applications and logs."""
+
+    url: Address
+    token_file: Path
+    ca_file: Path | None = None
+
+
 class ClusterConfig(Model):
     """A destination cluster; Argo CD runs in the first. Without ``url`` and kubeconfig it is the one our Pod is in."""
 
@@ -88,12 +96,19 @@ class ClusterConfig(Model):
     context: str | None = None
     url: Address = ""  # plain URL, for the demo and tests
     token_file: Path | None = None
+    argocd_api: ArgoCDApi | None = None  # a cluster that we cannot reach: the logs of its hooks come by Argo CD
     namespaces: tuple[str, ...] = ()  # empty: the whole cluster
 
     @model_validator(mode="after")
     def _is_reached_one_way(self) -> "ClusterConfig":
         if self.url and (self.kubeconfig or self.context):
             raise ValueError(f"cluster {self.name}: url, or a kubeconfig and context: not both")
+        if self.argocd_api and (self.url or self.kubeconfig or self.context or self.namespaces):
+            raise ValueError(
+                f"cluster {self.name}: argocd_api is for a cluster that we cannot reach: name and server only"
+            )
+        if self.argocd_api and "server" not in self.model_fields_set:
+            raise ValueError(f"cluster {self.name}: argocd_api needs server, as Applications name that cluster")
         if self.token_file and not self.url:
             raise ValueError(f"cluster {self.name}: token_file goes with url; a kubeconfig has its own credentials")
         return self
@@ -226,6 +241,10 @@ class Settings(Model):
     def _names_agree(self) -> "Settings":
         if not self.clusters:
             raise ValueError("clusters: expected at least the one that Argo CD runs in; leave it out for our own")
+        if self.clusters[0].argocd_api:
+            raise ValueError(
+                "clusters: the first is the one that Argo CD runs in; it is watched, not asked by argocd_api"
+            )
         for what, names in (
             ("clusters", [c.name for c in self.clusters]),
             ("receivers", [r.name for r in self.receivers]),

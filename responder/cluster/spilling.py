@@ -5,12 +5,12 @@ While the store is away, values are passed on all the same; logs are held as lon
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Protocol
 
-from responder.cluster.recording import Recording, without_counters
+from responder.cluster.recording import without_counters
 from responder.core.argocd import AppKey, OperationRecord
-from responder.core.evidence import LogChunk
+from responder.core.evidence import Gap, GapReason, LogChunk
 from responder.core.hooks import HookRun
 from responder.core.logtape import LogTape
 from responder.metrics import Metrics
@@ -25,10 +25,34 @@ GATHER_SECONDS: Final = 0.01  # what comes at the same time is stored together
 PAUSE_SECONDS: Final = 1.0  # after the store refused
 
 
+class Taped(Protocol):
+    @property
+    def tape(self) -> LogTape: ...
+
+
+class Recorded(Protocol):
+    """What is spilled: a hook of which somebody keeps a record. See ``recording.Recording``."""
+
+    run: HookRun
+    dirty: bool
+    stored: HookRun | None
+    published: HookRun | None
+
+    @property
+    def follows(self) -> Mapping[str, Taped]: ...
+
+    @property
+    def over(self) -> Mapping[str, GapReason | None]: ...
+
+    def value(self, operations: Sequence[OperationRecord]) -> HookRun: ...
+
+    def newly_final(self) -> Sequence[Gap]: ...
+
+
 class _Part:
     """One recording's share of a commit."""
 
-    def __init__(self, recording: Recording, value: HookRun, chunks: list[tuple[LogTape, LogChunk]]) -> None:
+    def __init__(self, recording: Recorded, value: HookRun, chunks: list[tuple[LogTape, LogChunk]]) -> None:
         self.recording = recording
         self.value = value
         self.chunks = chunks
@@ -59,14 +83,14 @@ class Spill:
         """Nothing waits to be stored."""
         return not self._due.is_set() and not self._working
 
-    def count_gaps(self, recording: Recording) -> None:
+    def count_gaps(self, recording: Recorded) -> None:
         for gap in recording.newly_final():
             self._metrics.evidence_gaps_total(gap.reason).inc()
 
     def due(self) -> None:
         self._due.set()
 
-    async def run(self, recordings: Iterable[Recording]) -> None:
+    async def run(self, recordings: Iterable[Recorded]) -> None:
         """``recordings`` is looked through each time something is due."""
         while True:
             await self._due.wait()
@@ -77,14 +101,14 @@ class Spill:
                 await asyncio.sleep(PAUSE_SECONDS)
             self._working = False
 
-    async def last(self, recordings: Iterable[Recording]) -> None:
+    async def last(self, recordings: Iterable[Recorded]) -> None:
         try:
             async with asyncio.timeout(LAST_SECONDS):
                 await self.once(recordings)
         except TimeoutError:
             logger.warning("the store did not take the last of the recorded logs in time")
 
-    async def once(self, recordings: Iterable[Recording]) -> bool:
+    async def once(self, recordings: Iterable[Recorded]) -> bool:
         """False when the store refused something: it stays to be stored."""
         well = True
         self._take_back()
@@ -106,7 +130,7 @@ class Spill:
                 tape.give_back()
         self._batch = []
 
-    def _part(self, recording: Recording) -> _Part | None:
+    def _part(self, recording: Recorded) -> _Part | None:
         chunks = []
         for key, follow in recording.follows.items():
             chunk = follow.tape.take(ended=key in recording.over)

@@ -23,7 +23,7 @@ from responder.core.clusterfacts import (
 from responder.core.diagnosis import LogLine, Run, diagnose
 from responder.core.evidence import LogChunk
 from responder.core.failure import Because, Category, Confidence, Diagnosis, Retry, StateLeft
-from responder.core.hooks import ContainerKind, ContainerRun, ContainerState, HookRun, PodRun
+from responder.core.hooks import UNTOLD, ContainerKind, ContainerRun, ContainerState, HookRun, PodRun
 from responder.core.safety import less_dangerous, worst
 from responder.core.signatures import Signatures
 
@@ -90,7 +90,7 @@ def _ended_badly(run: HookRun) -> list[tuple[PodRun, ContainerRun]]:
         for pod in run.pods
         for container in pod.containers
         if container.state is ContainerState.TERMINATED
-        and container.exit_code not in (0, None)
+        and (container.exit_code not in (0, None) or container.reason == UNTOLD)
         and container.reason != _LOST_BY_DELETION
     ]
     ended.sort(key=lambda pair: (pair[1].finished_at or pair[0].created_at, pair[1].restart))

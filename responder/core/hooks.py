@@ -11,6 +11,8 @@ import msgspec
 
 from responder.core.evidence import ClusterEvent, Gap, LogSummary
 
+UNTOLD = "Untold"  # reason of a container whose hook failed; how it ended itself nobody told
+
 
 class ContainerKind(StrEnum):
     INIT = "init"
