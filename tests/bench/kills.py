@@ -41,6 +41,7 @@ async def count(kills: int, *, seed: int) -> Counted:
         counted.taking += 1
         counted.acknowledged += acknowledged
         counted.lost += lost
+        _progress(counted, kills)
     while counted.acting < kills - kills // 2:
         with tempfile.TemporaryDirectory(prefix="kills-") as folder:
             came = await act(Path(folder), chance, kills=min(_A_STORY, kills - kills // 2 - counted.acting - 1))
@@ -48,19 +49,25 @@ async def count(kills: int, *, seed: int) -> Counted:
         counted.acts += sum(came.operations.values()) + came.stops
         counted.doubled += sum(n - 1 for n in came.operations.values()) + max(0, came.stops - 1)
         counted.unknown += came.unknown
+        _progress(counted, kills)
     counted.seconds = time.perf_counter() - began
     return counted
 
 
+def _progress(counted: Counted, kills: int) -> None:
+    print(f"\r{counted.taking + counted.acting} of {kills}", end="", file=sys.stderr, flush=True)
+
+
 def main(kills: int = KILLS, seed: int | None = None) -> Counted:
     seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
+    print(f"seed {seed}", flush=True)
     counted = asyncio.run(count(kills, seed=seed))
-    print(f"{counted.taking} kills while it took webhooks: {counted.acknowledged} acknowledged, {counted.lost} lost")
+    print(f"\n{counted.taking} kills while it took webhooks: {counted.acknowledged} acknowledged, {counted.lost} lost")
     print(
         f"{counted.acting} kills while it acted: {counted.acts} acts, {counted.doubled} doubled,"
         f" {counted.unknown} of unknown end (escalated, not repeated)"
     )
-    print(f"seed {seed}, {counted.seconds:.0f} s")
+    print(f"{counted.seconds:.0f} s")
     return counted
 
 
