@@ -32,6 +32,11 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
 
+    @property
+    def passing(self) -> bool:
+        """The server is away or overloaded; the same call may work later."""
+        return self.status in (0, 429) or self.status >= 500
+
 
 class Api:
     """``reachable`` is cleared while the node is lost: then every call waits."""

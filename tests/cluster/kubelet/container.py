@@ -67,7 +67,8 @@ class Container:
         self.stopping = asyncio.Event()
         self._field = f"spec.{field}{{{self.name}}}"
         self._process: Process | None = None
-        self._launched = asyncio.Event()  # this run has a process, or failed to get one
+        self._launched = asyncio.Event()  # the run under way has a process, or failed to get one
+        self._launched.set()
         self._ended = asyncio.Event()
         self._ended.set()
         self._started = asyncio.Event()
@@ -285,9 +286,10 @@ class Container:
 
     async def stop(self, grace: float) -> None:
         """SIGTERM, and SIGKILL when ``grace`` seconds are over; returns when it has ended."""
-        self.stopping.set()
-        if self._ended.is_set():
+        if self.stopping.is_set():  # somebody else sees to it
+            await self._ended.wait()
             return
+        self.stopping.set()
         await self._launched.wait()
         if self._process is None:
             return
@@ -295,10 +297,12 @@ class Container:
         self._process.terminate()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), grace)
-            return
+        self.kill()
+        await self._ended.wait()
+
+    def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-        await self._ended.wait()
 
     async def _stopped_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):

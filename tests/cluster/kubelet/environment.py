@@ -1,5 +1,6 @@
 """A container's environment variables and command, as the kubelet makes them of the Pod."""
 
+import asyncio
 import base64
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from tests.cluster.kubelet.images import Image
 from tests.cluster.kubelet.quantity import read_quantity
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_RETRY_SECONDS = 0.5
 _REFERENCE = re.compile(r"\$(\$|\(([^()]+)\))")
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['(.+)'\]")
 
@@ -29,14 +31,19 @@ async def read_config_map(host: Host, namespace: str, name: str) -> dict[str, st
 
 
 async def _data_of(host: Host, path: str, field: str) -> dict[str, str] | None:
-    try:
-        answer = await host.api.call("GET", path)
-    except ApiError as error:
-        if error.status == 404:
-            return None
-        raise ConfigError(f"failed to sync cache: {error}") from error
-    data: dict[str, str] = answer.get(field) or {}
-    return data
+    """Waits while the API server is away: the real kubelet has a cache."""
+    while True:
+        try:
+            answer = await host.api.call("GET", path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            if not error.passing:
+                raise ConfigError(f"failed to sync cache: {error}") from error
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            data: dict[str, str] = answer.get(field) or {}
+            return data
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:

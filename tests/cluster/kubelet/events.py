@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 
 _WAITING: Final = 10_000
 _REMEMBERED: Final = 4_096
+_TRIES: Final = 60
+_RETRY_SECONDS: Final = 1.0
 
 
 def now() -> str:
@@ -72,10 +74,15 @@ class Events:
     async def run(self) -> None:
         while True:
             event = await self._queue.get()
-            try:
-                await self._write(event)
-            except ApiError as error:  # the namespace may be going
-                logger.info("event %s: %s", event["reason"], error)
+            for _ in range(_TRIES):
+                try:
+                    await self._write(event)
+                    break
+                except ApiError as error:  # the namespace may be going
+                    logger.info("event %s: %s", event["reason"], error)
+                    if not error.passing:
+                        break
+                    await asyncio.sleep(_RETRY_SECONDS)
 
     async def _write(self, event: Json) -> None:
         about = event["involvedObject"]

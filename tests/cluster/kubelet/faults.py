@@ -15,17 +15,20 @@ from tests.cluster.kubelet.api import Json
 
 ANNOTATION: Final = "kubelet.test/fault"
 KNOWN: Final = frozenset({"oom", "evict", "log-refused", "log-slow", "log-rotate"})
+NUMBERED: Final = frozenset({"log-slow", "log-rotate"})
 
 Faults = dict[str, str]
 
 
 def parse_faults(text: str) -> Faults:
-    """Raises ValueError for a name that nobody knows: a fault that does nothing hides a broken test."""
+    """Raises ValueError for what would do nothing: a fault that is none hides a broken test."""
     faults: Faults = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = part.partition("=")
         if name not in KNOWN:
             raise ValueError(f"unknown fault {name!r}, known are {', '.join(sorted(KNOWN))}")
+        if name in NUMBERED and not float(value) > 0:
+            raise ValueError(f"{name} needs a number above 0")
         faults[name] = value
     return faults
 

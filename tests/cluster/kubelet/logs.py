@@ -62,7 +62,9 @@ class Log:
         self._tell()
 
     def close(self) -> None:
-        """A last line without its newline is a piece without an end, as containerd writes it."""
+        """A last line without its newline is a piece without an end, as containerd writes it. May be called again."""
+        if self.ended:
+            return
         for stream, rest in self._rest.items():
             if rest:
                 self._entry(stream, b"P", rest)

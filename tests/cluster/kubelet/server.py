@@ -119,6 +119,7 @@ class Server:
             if self._lost():
                 return response
             await response.write(bytes(held))
+            await asyncio.sleep(0)  # a long log is not the only thing there is to do
             held.clear()
         await response.write(bytes(held))
         return response

@@ -1,7 +1,9 @@
 """Pods and Jobs on a real API server, run by the process kubelet."""
 
 import asyncio
+import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from tests.cluster.kubelet.conftest import Pods
 from tests.cluster.kubernetes import Json, path
 
 pytestmark = pytest.mark.real_cluster
+_MARK = 100_000 + os.getpid()  # seconds that nobody else sleeps
 
 
 def main_of(status: Json) -> Json:
@@ -228,6 +231,35 @@ async def test_who_does_not_heed_the_signal_is_killed_when_the_grace_is_over(pod
     assert b'"phase":"Failed"' in last
 
 
+@pytest.mark.parametrize(
+    ("reason", "spec"),
+    [
+        ("ErrImagePull", {"main": {"image": "does-not-exist:1"}}),
+        ("CreateContainerConfigError", {"main": {"envFrom": [{"secretRef": {"name": "none"}}]}}),
+        ("ContainerCreating", {"volumes": [{"name": "none", "configMap": {"name": "none"}}]}),
+        ("PodInitializing", {"initContainers": [{"name": "i", "image": "i:1", "command": ["sleep", "600"]}]}),
+    ],
+)
+async def test_a_pod_that_waits_goes_when_it_is_deleted(pods: Pods, reason: str, spec: Json) -> None:
+    await pods.run("waits", "true", terminationGracePeriodSeconds=1, **spec)
+    await pods.until_waits("waits", reason)
+
+    await pods.delete("waits")
+
+    await until_gone(pods, "waits")
+
+
+async def test_a_pod_deleted_by_force_is_killed(pods: Pods) -> None:
+    await started(pods, await pods.run("forced", f"exec sleep {_MARK}.25"))
+    assert is_running(f"sleep {_MARK}.25")
+
+    await pods.delete("forced", gracePeriodSeconds=0)
+
+    async with asyncio.timeout(20):
+        while is_running(f"sleep {_MARK}.25"):  # noqa: ASYNC110  # no event tells of the end of another's process
+            await asyncio.sleep(0.05)
+
+
 async def test_a_secret_by_sub_path_is_one_file(pods: Pods) -> None:
     await pods.create("v1", "Secret", {"metadata": {"name": "env"}, "stringData": {"env": "DB=x\n", "other": "y"}})
     mount = {"name": "env", "mountPath": "/app/.env", "subPath": "env", "readOnly": True}
@@ -298,15 +330,28 @@ async def test_a_command_that_is_not_there_is_a_start_error(pods: Pods) -> None:
 
 
 async def test_nothing_that_a_container_writes_or_starts_outlives_it(pods: Pods) -> None:
-    mark = f"/var/tmp/{pods.namespace}"  # noqa: S108  # the point: the host has none
-    await pods.run("traces", f"setsid sleep 4321 & touch {mark}; ls {mark}")
+    file = Path("/var/tmp") / pods.namespace  # noqa: S108  # the point: the host has none
+    await pods.run("traces", f"setsid sleep {_MARK}.5 & touch {file}; ls {file}; sleep 2")
+    await started(pods, "traces")
 
     await pods.until_phase("traces", "Succeeded")
 
-    assert await pods.log("traces") == (200, f"{mark}\n")
-    await pods.run("after", f"ls {mark}; ps -e -o args | grep -c '[s]leep 4321'")
-    status = await pods.until_phase("after", "Failed")
-    assert ended(status)["exitCode"] == 1
+    assert await pods.log("traces") == (200, f"{file}\n")
+    assert not file.exists()
+    assert not is_running(f"sleep {_MARK}.5")
+
+
+def is_running(command: str) -> bool:
+    """On this machine, which is the node."""
+    wanted = command.encode().split()
+    return any(_words(process) == wanted for process in Path("/proc").glob("[0-9]*"))
+
+
+def _words(process: Path) -> list[bytes]:
+    try:
+        return (process / "cmdline").read_bytes().split(b"\0")[:-1]
+    except OSError:  # it has just ended
+        return []
 
 
 async def started(pods: Pods, name: str) -> str:

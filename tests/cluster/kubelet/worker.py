@@ -84,6 +84,9 @@ class Worker:
     def vanished(self) -> None:
         """Its object is no more: deleted at the end of its life, or by force."""
         self._gone.set()
+        if self._end is not None:  # by force, while its grace still ran
+            for one in [*self.inits, *self.mains]:
+                one.kill()
         self._end_with(End(grace=1))
 
     def evict(self, message: str) -> None:
@@ -124,20 +127,21 @@ class Worker:
             await writer
 
     async def _await_removal(self) -> None:
+        removed = False
         while not self._gone.is_set():
-            if self.pod.found["metadata"].get("deletionTimestamp") and await self._remove():
-                return
+            if not removed and self.pod.found["metadata"].get("deletionTimestamp"):
+                removed = await self._remove()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._gone.wait(), 1)
 
     async def _remove(self) -> bool:
-        """The last word of a deletion is the kubelet's."""
+        """The last word of a deletion is the kubelet's. False when it is to be said again."""
         body: Json = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.pod.uid}}
         try:
-            answer = await self._host.api.call("DELETE", self._path, body)
+            await self._host.api.call("DELETE", self._path, body)
         except ApiError as error:
             return error.status in (404, 409)
-        return not answer.get("metadata", {}).get("finalizers")
+        return True
 
     @property
     def _path(self) -> str:
