@@ -3,6 +3,7 @@
 from typing import Final
 
 from responder.core.rewriting import Rule, Seal, captured, latin1
+from responder.core.statements import members
 
 # -- values ------------------------------------------------------------------------------------------------
 
@@ -177,7 +178,15 @@ _OTHERS: Final = (
         rb'name\\*"?\s*:.*value\\*"?\s*:',
         captured(rf'(?i)\bname\\*"?\s*:\s*\\*"[^"\\]*\\*",\s*\\*"?value\\*"?\s*:\s*(?:{_QUOTED})'),
     ),
+    Rule(  # a list of them; in a list without quotes they may be a parser's tokens
+        rb"(?:pass\w*|pwd|secret|token|credential|key)s?\\*[\"']?\s*(?:=>|[:=])\s*\[\s*\\*[\"']",
+        captured(rf"""(?i){_KEY}s?\\*["']?\s*(?:=>|:=|[:=])\s*\[(\s*\\*["'][^\[\]{{{{}}}}]*)""", members),
+    ),
     Rule(_TOKEN_STARTS, captured("(" + "|".join(f"(?:{form})" for form in _TOKENS) + ")")),
 )
+
+# An environment entry of a Pod in YAML, its value on the next line.
+ENTRY_OPENS: Final = rb"^(?:[^:]*[\s|])?(?:- )?name: *[\"']?[\w.-]+[\"']?\s*$"
+entry_value = captured(rf"^(?:[^:]*[\s|])?value: *(?:{_QUOTED}|(\S.*))")
 
 RULES: Final = (*_RULES_OF_URLS, *_RULES_OF_PAIRS, *_OTHERS)

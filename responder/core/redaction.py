@@ -32,8 +32,9 @@ _RULES: tuple[Rule, ...] = (
     *row_data.RULES,
     Rule(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----[^-]*$", _unchanged),
     Rule(statements.OPENS, _unchanged),
+    Rule(credentials.ENTRY_OPENS, _unchanged),
 )
-_KEY_OPENS, _STATEMENT_OPENS = len(_RULES) - 2, len(_RULES) - 1
+_KEY_OPENS, _STATEMENT_OPENS, _ENTRY_OPENS = range(len(_RULES) - 3, len(_RULES))
 
 
 class Redactor(msgspec.Struct, frozen=True):
@@ -67,23 +68,26 @@ class Redactor(msgspec.Struct, frozen=True):
 class LineRedactor:
     """One log, line after line: what began on an earlier line (a private key, a statement) goes on."""
 
-    __slots__ = ("_key_lines", "_seal", "_statement_lines")
+    __slots__ = ("_in_entry", "_key_lines", "_seal", "_statement_lines")
 
     def __init__(self, seal: Seal) -> None:
         self._seal = seal
         self._key_lines = 0  # how many more may belong to the key that is open
         self._statement_lines = 0
+        self._in_entry = False  # the line before named a variable: its value may follow
 
     @property
     def within(self) -> bool:
         """Something that an earlier line began goes on: the next line must be looked at whatever it says."""
-        return bool(self._key_lines or self._statement_lines)
+        return bool(self._key_lines or self._statement_lines or self._in_entry)
 
     def line(self, text: str) -> str:
         raw = _encode(text)
         hits = _GATE.Match(raw)
-        if hits is None and not self._key_lines and not self._statement_lines:
+        if hits is None and not self.within:
             return text
+        if self._in_entry:
+            raw = credentials.entry_value(raw, self._seal)
         raw = self._within_statement(self._within_key(raw))
         self._note_what_opens(raw, hits or ())
         return _decode(_rewritten(raw, hits or (), self._seal))
@@ -93,6 +97,7 @@ class LineRedactor:
             self._key_lines = _MOST_LINES
         if _STATEMENT_OPENS in hits and statements.goes_on(raw):
             self._statement_lines = _MOST_LINES
+        self._in_entry = _ENTRY_OPENS in hits
 
     def _within_key(self, raw: bytes) -> bytes:
         if not self._key_lines:

@@ -87,7 +87,15 @@ def values_of(statement: bytes, seal: Seal) -> bytes:
     statement = _tuples(statement, seal)
     for rewrite in (_IN_LISTS, _LITERALS, _NUMBERS, _UNQUOTED):
         statement = rewrite(statement, seal)
-    return statement
+    return _SELECTED(statement, seal) if _WRITE.search(statement) else statement
+
+
+def _numbers(selected: bytes, seal: Seal) -> bytes:
+    return b",".join(_LONE_NUMBER(piece, seal) for piece in selected.split(b","))
+
+
+_LONE_NUMBER = captured(r"^\s*(-?\d[\d.]*)\s*$")
+_SELECTED = captured(r"(?i)\bselect\s([^;]*?)(?:\sfrom\b|;|$)", _numbers)  # what is written: INSERT ... SELECT 5, 'x'
 
 
 def _tuples(statement: bytes, seal: Seal) -> bytes:

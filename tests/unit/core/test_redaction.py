@@ -58,6 +58,8 @@ CREDENTIALS = [
     "Authorization: Bearer §abcdef123456§",
     "authorization: Basic §dXNlcjpwYXNz§",
     "X-Api-Key: §12345abcdef§",
+    '{"passwords":["§hunter2§","§b c§"],"port":5432}',
+    "tokens: ['§abc123§', '§def456§']",
     "Cookie: §a=b; session=abc§",
     "got §eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-def_123§ for app",
     "using §AKIAIOSFODNN7EXAMPLE§ in eu-central-1",
@@ -120,10 +122,11 @@ STATEMENTS = [
     'UPDATE "users" SET "a"=§1§, b = §2§ WHERE id IN (§1,2,3§) AND name LIKE \'§%x%§\'',
     "DELETE FROM sessions WHERE name = '§abc§' AND n > §5§",
     'SELECT * FROM users WHERE email = "§ana§" LIMIT 1',
-    "op.execute(\"INSERT INTO invoices (a, b) SELECT g, '§INV-§' || g, 1 FROM generate_series(1, 3000000) g\")",
+    "op.execute(\"INSERT INTO invoices (a, b) SELECT g, '§INV-§' || g, §1§ FROM generate_series(1, 3000000) g\")",
     "insert into \"customers\" (\"email\") values ('§ana§') - Duplicate entry '§ana§' for key 'uq_customers_email'",
     "(Connection: mysql, SQL: insert into `users` (`email`, `n`) values (§ana@x.org§, §Ana Maria§, §1§)) {",
     "(SQL: update `users` set `name` = §Ana Maria§, `at` = §2026-11-21 10:00:00§ where `id` = §5§)",
+    "INSERT INTO accounts (n, name, m) SELECT §5§, '§ana§', §12.5§",
     "right syntax to use near ''§ana§', 12)' at line 1",
 ]
 
@@ -269,6 +272,26 @@ def test_a_pod_template_in_a_message_keeps_its_form() -> None:
     )
 
     assert redactor.text(message) == message.replace("hunter2", token("hunter2")).replace("relay", token("relay"))
+
+
+ENTRY = """\
+      env:
+        - name: PGHOST
+          value: "db"
+        - name: SMTP
+          value: hunter2
+        - name: OTHER
+          valueFrom:
+            secretKeyRef:
+              name: db
+              key: password
+      value: kept"""
+
+
+def test_an_environment_entry_of_two_lines_gives_its_value_away() -> None:
+    redacted = redactor.text(ENTRY)
+
+    assert redacted == ENTRY.replace('"db"', f'"{token("db")}"').replace("hunter2", token("hunter2"))
 
 
 # -- properties --------------------------------------------------------------------------------------------
