@@ -18,6 +18,7 @@ from responder.core.tooling import Tool
 
 # Measured: below 64 MB RE2 falls from 650 to 0.5 MB/s once its automaton no longer fits.
 _MAX_MEM = 256 << 20
+_LARGEST_PATTERN = 1 << 20  # bytes that one compiled pattern may take; the largest of ours takes a tenth of it
 _WEIGHT = 30
 _GATE_GROUP = 1000  # patterns in one alternation: each further one reads the text once more
 
@@ -264,59 +265,76 @@ def _filled(parsed: SignatureFile, signature: Signature) -> Signature:
 _SILENT: dict[str, tuple[str | int, ...]] = {"source": ("",), "tool": (), "database": (), "weight": (_WEIGHT,)}
 
 
+class _Fault(msgspec.Struct, frozen=True):
+    reason: str
+    key: str = ""  # of the signature's, where it stands
+
+
 def _check(compiled: Signatures, sources: Mapping[str, bytes], *, check_samples: bool) -> None:
     seen: set[str] = set()
     for index, signature in enumerate(compiled.signatures):
-        reason = _fault(compiled, signature, seen)
-        if not reason and check_samples:
-            reason = _sample_fault(compiled, index)
+        fault = _fault(compiled, signature, seen)
+        if fault is None and check_samples:
+            fault = _pattern_fault(signature) or _sample_fault(compiled, index)
         seen.add(signature.id)
-        if reason:
-            raise _located(sources, signature.id, reason)
+        if fault is not None:
+            raise _located(sources, signature.id, fault)
 
 
-def _fault(compiled: Signatures, signature: Signature, seen: set[str]) -> str:
+def _fault(compiled: Signatures, signature: Signature, seen: set[str]) -> _Fault | None:
     if signature.id in seen:
-        return "there is a signature of this id already"
+        return _Fault("there is a signature of this id already", "id")
     if not signature.samples:
-        return "a signature needs a sample that it matches"
+        return _Fault("a signature needs a sample that it matches", "samples")
     if signature.codes is not None and signature.codes not in compiled.tables:
-        return f"there is no code table {signature.codes!r}"
+        return _Fault(f"there is no code table {signature.codes!r}", "codes")
     if signature.says is Says.FAILURE and signature.category is None and signature.codes is None:
-        return "a failure needs a category or a code table"
+        return _Fault("a failure needs a category or a code table")
     if signature.tool and signature.tool not in compiled.tools:
-        return f"there is no tool {signature.tool!r}"
-    return ""
+        return _Fault(f"there is no tool {signature.tool!r}", "tool")
+    return None
 
 
-def _sample_fault(compiled: Signatures, index: int) -> str:
-    signature = compiled.signatures[index]
+def _pattern_fault(signature: Signature) -> _Fault | None:
+    """One that is too large to be matched in bounded memory is refused before it takes any."""
+    options = _options()
+    options.max_mem = _LARGEST_PATTERN
     try:
-        compiled._pattern(index)  # noqa: SLF001 - this module's own class
+        pattern = re2.compile(signature.pattern, options)
     except re2.error as error:
-        text = error.args[0] if error.args else "not a pattern"
-        return f"RE2 refuses the pattern (no look-around, no back-references): {_text(text)}"
+        text = _text(error.args[0]) if error.args else "not a pattern"
+        if "too large" in text or "repetition size" in text:
+            return _Fault("the pattern needs too much memory: repeat less, or fewer times", "pattern")
+        return _Fault(f"RE2 refuses the pattern (no look-around, no back-references): {text}", "pattern")
+    if pattern.search("") is not None:
+        return _Fault("the pattern matches an empty line, and so every line", "pattern")
     if signature.codes and "(?P<code>" not in signature.pattern:
-        return "a pattern with a code table needs a group named code"
-    for sample in signature.samples:
+        return _Fault("a pattern with a code table needs a group named code", "pattern")
+    return None
+
+
+def _sample_fault(compiled: Signatures, index: int) -> _Fault | None:
+    for sample in compiled.signatures[index].samples:
+        if "\n" in sample.rstrip("\n"):
+            return _Fault(f"the sample {sample!r} is more than a line: patterns see one line at a time", "samples")
         if compiled._match_sample(index, sample) is None:  # noqa: SLF001 - this module's own class
-            return f"the sample {sample!r} does not match"
-    return ""
+            return _Fault(f"the sample {sample!r} does not match", "samples")
+    return None
 
 
 def _text(value: object) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _located(sources: Mapping[str, bytes], identity: str, reason: str) -> SignatureError:
+def _located(sources: Mapping[str, bytes], identity: str, fault: _Fault) -> SignatureError:
     """The last one of that id: a second one is the fault."""
     for file, data in reversed(list(sources.items())):
         entries = _read(file, data).signatures
         for index in range(len(entries) - 1, -1, -1):
             if entries[index].id == identity:
-                where = _position(data, ("signatures", index))
-                return SignatureError(file, *where, f"{identity}: {reason}")
-    return SignatureError(next(iter(sources), ""), 1, 1, f"{identity}: {reason}")
+                where = _position(data, ("signatures", index, fault.key) if fault.key else ("signatures", index))
+                return SignatureError(file, *where, f"{identity}: {fault.reason}")
+    return SignatureError(next(iter(sources), ""), 1, 1, f"{identity}: {fault.reason}")
 
 
 def _steps(path: str) -> tuple[str | int, ...]:

@@ -36,7 +36,7 @@ def test_what_we_ship_has_no_faults(file: Path) -> None:
         ),
         (
             "signatures:\n  - {id: a, pattern: '(', samples: [x], category: killed}\n",
-            "2:5: a: RE2 refuses the pattern (no look-around, no back-references): missing ): (",
+            "2:22: a: RE2 refuses the pattern (no look-around, no back-references): missing ): (",
         ),
         (
             "signatures:\n  - {id: a, pattern: x, samples: [x], category: slow}\n",
@@ -70,7 +70,7 @@ def test_what_a_configuration_names_is_checked_with_it(tmp_path: Path) -> None:
     )
     rules, own, gone, template = problems_of(file)
     assert rules.startswith(f"{tmp_path}/rules.yaml:3:49: receiver 'pager' is not configured, expected one of: dba")
-    assert own == f"{tmp_path}/own.yaml:2:5: a: the sample 'y' does not match"
+    assert own == f"{tmp_path}/own.yaml:2:34: a: the sample 'y' does not match"
     assert gone == f"{tmp_path}/gone.yaml: cannot be read: No such file or directory"
     assert template.startswith(f"{tmp_path}/slack.j2:1:1: fails on a sample alert: ")
 
