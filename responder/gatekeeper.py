@@ -130,8 +130,8 @@ class Gatekeeper:
         fresh = self._cluster.freshness()
         if for_sync and not place.revision:
             place = msgspec.structs.replace(place, revision=syncing(apps))
-        held = await self._held(apps, place)
-        if held:
+        blocks = [b for b in self._loader.blocks.values() if b.service == place.service]
+        if blocks and (held := await self._held(blocks, apps, place)):
             return answer((), held, place.revision, fresh, asked=place.service)
         if not place.revision:
             return pending("no revision was named, and no single running sync tells it", fresh)
@@ -140,11 +140,8 @@ class Gatekeeper:
         candidates = [await self._candidate(app) for app in apps]
         return answer(candidates, (), place.revision, fresh, asked=f"{place.service} in {place.environment}")
 
-    async def _held(self, apps: Sequence[Application], place: Place) -> list[Block]:
+    async def _held(self, blocks: Sequence[Block], apps: Sequence[Application], place: Place) -> list[Block]:
         """By what was named; then by the images of hooks that ran at that revision, as far as we saw them."""
-        blocks = [b for b in self._loader.blocks.values() if b.service == place.service]
-        if not blocks:
-            return []
         now, order = self._clock.now(), self._rules().policy.environments
         if held := blocks_on(blocks, place, now, order):
             return held
@@ -172,12 +169,13 @@ class Gatekeeper:
                 yield app
 
     async def _candidate(self, app: Application) -> Candidate:
-        return Candidate(app, await self._views(app, self._rules()), self._loader.incident_of(app.key))
+        """Joined anew only when something was seen to change: everything stored was seen in the cluster before."""
+        rules = self._rules()
+        if (views := self._kept(app, rules)) is None:
+            views = await self._views(app, rules)
+        return Candidate(app, views, self._loader.open.get(app.uid))
 
     async def _views(self, app: Application, rules: Rules) -> tuple[OperationView, ...]:
-        """Joined anew only when something was seen to change: everything stored was seen in the cluster before."""
-        if (views := self._kept(app, rules)) is not None:
-            return views
         async with self._joining.setdefault(app.key, asyncio.Lock()):  # many who ask the same read the store once
             if (views := self._kept(app, rules)) is not None:
                 return views

@@ -9,6 +9,7 @@ import logging
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -49,6 +50,36 @@ class _LostError(Exception):
     """SQLite gave up the whole transaction, not only one caller's part of it."""
 
 
+class _Deadlines:
+    """All wait equally long, so the first in is the first due: one timer, where one for each costs more than SQLite."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._armed = False
+
+    def add(self, future: asyncio.Future[Any]) -> None:
+        while self._waiting and self._waiting[0][1].done():
+            self._waiting.popleft()
+        self._waiting.append((self._loop.time() + self._seconds, future))
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._waiting and not self._armed:
+            self._armed = True
+            self._loop.call_at(self._waiting[0][0], self._pass)
+
+    def _pass(self) -> None:
+        self._armed = False
+        now = self._loop.time()
+        while self._waiting and (self._waiting[0][1].done() or self._waiting[0][0] <= now):
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(TimeoutError())
+        self._arm()
+
+
 class Writer:
     """Belongs to the event loop it was started on; owns the connection until it is closed."""
 
@@ -58,6 +89,7 @@ class Writer:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._deadlines = _Deadlines(self._loop, limits.deadline)
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._thread.start()
@@ -74,10 +106,10 @@ class Writer:
                 f"{self._path}: {self._limits.queue} commits wait already: the disk is too slow, try later"
             )
         future: asyncio.Future[T] = self._loop.create_future()
+        self._deadlines.add(future)
         self._queue.put(Job(work, future))
         try:
-            async with asyncio.timeout(self._limits.deadline):
-                return await future
+            return await future
         except TimeoutError as error:
             raise StoreError(
                 f"{self._path}: not written within {self._limits.deadline:g} s (it may still be): is the disk slow?"
@@ -95,7 +127,7 @@ class Writer:
         while serving:
             group, serving = self._take()
             # Who no longer waits got an error already: better not done than done unseen.
-            group = [job for job in group if not job.future.cancelled()]
+            group = [job for job in group if not job.future.done()]
             try:
                 results = self._commit(group)
             except Exception as error:

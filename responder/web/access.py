@@ -6,13 +6,12 @@ Now: named static tokens. Beside them is room for a trusted proxy's header and T
 import base64
 import binascii
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 IDENTITY = web.RequestKey("identity", object)
 _COOKIE = "responder_token"
@@ -76,25 +75,19 @@ class Access:
                 found = identity
         return found if given else None
 
-    def middleware(self, is_open: Callable[[web.Request], bool]) -> Middleware:
-        @web.middleware
-        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if is_open(request):
-                return await handler(request)
-            identity = self.identify(request)
-            if identity is None:
-                raise _who_are_you(request)
-            if request.method not in _READING:
-                from_our_own_page(request)
-            request[IDENTITY] = identity
-            return await handler(request)
-
-        return guard
+    def admit(self, request: web.Request) -> None:
+        """Raises what the answer is to somebody who is nobody, or whose browser was sent here by another page."""
+        identity = self.identify(request)
+        if identity is None:
+            raise _who_are_you(request)
+        if request.method not in _READING:
+            from_our_own_page(request)
+        request[IDENTITY] = identity
 
 
 def identity_of(request: web.Request) -> Identity:
     found = request[IDENTITY]
-    assert isinstance(found, Identity)  # noqa: S101 - the middleware put it there
+    assert isinstance(found, Identity)  # noqa: S101 - put there when it was admitted
     return found
 
 

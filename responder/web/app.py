@@ -1,4 +1,4 @@
-"""The faces over HTTP, put together: one table of routes, one order of middlewares."""
+"""The faces over HTTP, put together: one table of routes, one middleware."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,8 @@ from aiohttp import web
 from responder.web import events, gate, incidents, logs, openapi, pages, probes, rules
 from responder.web.faces import FACES, Faces
 from responder.web.parameters import BODY_LIMIT
-from responder.web.problems import problems
+from responder.web.problems import shaped
 from responder.web.routes import HTML, TEXT, Route, answer
-
-SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-HEADERS = {
-    **SAFE,
-    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"
-    " frame-ancestors 'none'",
-    "Referrer-Policy": "same-origin",  # not no-referrer: browsers would then send `Origin: null` with our own forms
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 
 DOCUMENT = web.AppKey("document", dict)
 
@@ -27,17 +17,15 @@ def build(faces: Faces) -> web.Application:
     routes = _table(faces)
     open_handlers = frozenset(route.handler for route in routes if not route.identity)
 
-    def is_open(request: web.Request) -> bool:
-        return request.match_info.handler in open_handlers
+    def admit(request: web.Request) -> None:
+        if request.match_info.handler not in open_handlers:
+            faces.access.admit(request)
 
-    app = web.Application(
-        client_max_size=BODY_LIMIT, middlewares=[problems(pages.problem_page), faces.access.middleware(is_open)]
-    )
+    app = web.Application(client_max_size=BODY_LIMIT, middlewares=[shaped(admit, pages.problem_page)])
     app[FACES] = faces
     app[DOCUMENT] = openapi.document(routes, faces.version)
     app[probes.STORE_CHECK] = probes.StoreCheck()
     _add(app, routes)
-    app.on_response_prepare.append(_secure)
     app.on_shutdown.append(_end_streams)
     return app
 
@@ -85,12 +73,6 @@ def _has_head(route: Route) -> bool:
 
 async def _openapi(request: web.Request) -> web.Response:
     return answer(request.app[DOCUMENT])
-
-
-async def _secure(_request: web.Request, response: web.StreamResponse) -> None:
-    """Pages get all of them; what is no page runs nothing and is only kept from being taken for one."""
-    for name, value in (HEADERS if response.content_type == HTML else SAFE).items():
-        response.headers.setdefault(name, value)
 
 
 async def _end_streams(app: web.Application) -> None:

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from responder.web.changes import FullError, Subscription
 from responder.web.faces import faces_of
+from responder.web.headers import SAFE
 from responder.web.routes import Route
 
 _BEAT = 15.0  # seconds: proxies end silent connections after 30 to 60
@@ -16,7 +17,7 @@ _EVERYTHING = b"event: reset\ndata: {}\n\n"
 
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"X-Accel-Buffering": "no"})  # nginx would hold it back
+    response = web.StreamResponse(headers={**SAFE, "X-Accel-Buffering": "no"})  # nginx would hold it back
     response.content_type = "text/event-stream"
     try:
         with faces_of(request).changes.subscribe() as subscription:

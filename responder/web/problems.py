@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from responder.desk import ConflictError, NotFoundError
 from responder.ports import StoreError
 from responder.web.access import wants_page
+from responder.web.headers import secure
 
 log = logging.getLogger("responder.web")
 
@@ -34,15 +35,23 @@ def problem(status: int, title: str, detail: str = "", headers: dict[str, str] |
     return Problem(title, status, detail).response(headers)
 
 
-def problems(page: Page) -> Middleware:
-    """``page`` shows a problem to people."""
+def shaped(admit: Callable[[web.Request], None], page: Page) -> Middleware:
+    """The one middleware: each more would be paid for by every webhook. ``page`` shows a problem to people."""
 
     @web.middleware
     async def shape(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await _answered(request, handler)
+        if not response.prepared:  # a stream is under way, or over
+            secure(response)
+        return response
+
+    async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
+            admit(request)
             return await handler(request)
         except web.HTTPException as error:
             if error.status < 400:
+                secure(error)
                 raise
             told, headers = Problem(error.reason, error.status, _detail(request, error)), _kept(error)
         except NotFoundError as error:
