@@ -68,7 +68,7 @@ def run_tests(arguments: Namespace) -> int:
         tested.setdefault(rules.resolve(), []).extend(results)
         failed, count = failed + sum(not r.passed for r in results), count + len(results)
     bare = [(rules, name) for rules, results in tested.items() for name in untested(read_rules(rules), results)]
-    if not arguments.json:
+    if count and not arguments.json:
         sys.stdout.write(f"{count} cases, {failed} failed\n")
     if bare and not arguments.json:
         names = "\n".join(f"  {rules.name}: {plain(name)}" for rules, name in bare)

@@ -49,11 +49,12 @@ class InForce(msgspec.Struct, frozen=True):
 
 
 class Configured:
-    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, clock: Clock, metrics: Metrics, *, every: float = _LOOK_EVERY) -> None:
         """Raises ``ConfigError``: without valid files nothing starts."""
         self._settings = settings
         self._clock = clock
         self._metrics = metrics
+        self._every = every
         self._files = tuple(filter(None, (settings.rules, *settings.signatures)))
         self._seen = _marks(self._files)
         self.rules = load_rules(settings)
@@ -67,7 +68,7 @@ class Configured:
     async def run(self, changed: Callable[[], None]) -> None:
         """``changed`` is called when other rules are in force."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(self._every)
             if await self.look():
                 changed()
 

@@ -69,7 +69,7 @@ class Document:
             return model.model_validate(self.data)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False, include_context=False)
-            raise FileError([self._describe(dict(e), model) for e in found]) from error
+            raise FileError([self._describe(dict(e), model) for e in found if not _follows(dict(e), found)]) from error
 
     def _describe(self, error: Mapping[str, Any], model: type[BaseModel]) -> str:
         path: Path = error["loc"]
@@ -80,6 +80,12 @@ class Document:
         if error["type"] == "missing":
             return f"{self.place(path)}: {where}: missing"
         return f"{self.place(path)}: {where}: {_said(error)}"
+
+
+def _follows(error: Mapping[str, Any], found: Iterable[Mapping[str, Any]]) -> bool:
+    """A list is called too short when its only item is faulty: that one is told already."""
+    inside = [e for e in found if len(e["loc"]) > len(error["loc"]) and e["loc"][: len(error["loc"])] == error["loc"]]
+    return error["type"] == "too_short" and bool(inside)
 
 
 _EXPECTED = {

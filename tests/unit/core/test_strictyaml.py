@@ -96,3 +96,18 @@ def test_no_text_raises_anything_but_a_file_error(text: str) -> None:
     except FileError as error:
         faults = error.problems
     assert all(problem.startswith("cart.yaml:") for problem in faults)
+
+
+def test_a_list_with_one_faulty_item_is_not_called_too_short_as_well() -> None:
+    class Item(Model):
+        name: str
+
+    class Listing(Model):
+        items: tuple[Item, ...] = Field(min_length=1)
+
+    with pytest.raises(FileError) as caught:
+        Document("items: [{name: 7}]\n", "f").read(Listing)
+    assert caught.value.problems == ["f:1:16: items.0.name: expected text, quote it"]
+    with pytest.raises(FileError) as caught:
+        Document("items: []\n", "f").read(Listing)
+    assert caught.value.problems[0].startswith("f:1:8: items: ")

@@ -1,0 +1,150 @@
+"""``responder rules replay`` and ``explain``, over a store, a served application and a recording."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from responder.cli import main
+from responder.store.sqlite import SqliteStore
+from tests.contract.store.examples import StandingClock
+from tests.unit.web.world import CORPUS, OPERATOR, RULES, World, served
+
+NEW = """\
+version: 1
+rules:
+  - name: anything that stays
+    when: {state_left: {not: none}}
+    do: [{block: {environments: [production]}}, {annotate: {}}]
+"""
+RECORDING = Path(__file__).parents[1] / "recordings" / "s03-fail-hookfailed-policy"
+LONG = "36500d"  # the world of these tests stands in its own night
+
+
+async def half_applied(world: World) -> str:
+    return (await world.fail((CORPUS / "laravel__mariadb__partial-ddl.log").read_text(encoding="utf-8"))).id
+
+
+@pytest.fixture
+def new_rules(tmp_path: Path) -> Path:
+    file = tmp_path / "new.yaml"
+    file.write_text(NEW)
+    return file
+
+
+@pytest.fixture
+async def kept(tmp_path: Path) -> tuple[Path, str]:
+    """A configuration whose store has one incident, and its id."""
+    clock = StandingClock()
+    async with await SqliteStore.open(tmp_path / "responder.db", clock=clock) as store:
+        identity = await half_applied(World(store, clock))
+    (tmp_path / "rules.yaml").write_text(RULES)
+    config = tmp_path / "responder.yaml"
+    config.write_text(f"store: {{url: 'sqlite://{tmp_path}/responder.db'}}\nrules: rules.yaml\n")
+    return config, identity
+
+
+async def run(*arguments: str) -> int:
+    return await asyncio.to_thread(main, list(arguments))
+
+
+async def test_a_store_is_replayed_without_being_written(
+    kept: tuple[Path, str], new_rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, identity = kept
+    assert await run("rules", "replay", str(new_rules), "--config", str(config), "--since", LONG) == 0
+    table, _, differences = capsys.readouterr().out.partition("\n\n")
+    assert [line.split("  ")[0] for line in table.splitlines()] == ["rule", "anything that stays", "half applied"]
+    assert table.splitlines()[1].split()[3:] == ["1", "1", "-", "1", "-", "-", "-", "-", "-"]
+    assert differences.splitlines() == [
+        "1 incidents, 1 would have gone otherwise",
+        "",
+        f"{identity}  2026-11-21 03:00  argocd/orders  constraint-violation",
+        "  - alert critical done",
+        "  + alert warning done",
+        "  + annotate shadow (anything that stays)",
+    ]
+
+
+async def test_the_rules_that_decided_would_decide_the_same(
+    kept: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, _ = kept
+    assert await run("rules", "replay", str(tmp_path / "rules.yaml"), "--config", str(config), "--since", LONG) == 0
+    assert "\n1 incidents, 0 would have gone otherwise\n" in capsys.readouterr().out
+
+
+async def test_older_incidents_are_left_out(
+    kept: tuple[Path, str], new_rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, _ = kept
+    assert await run("rules", "replay", str(new_rules), "--config", str(config), "--since", "1ms") == 0
+    assert "\n0 incidents, 0 would have gone otherwise\n" in capsys.readouterr().out
+
+
+async def test_one_object_an_incident_and_one_a_rule(
+    kept: tuple[Path, str], new_rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, identity = kept
+    await run("rules", "replay", str(new_rules), "--config", str(config), "--since", LONG, "--json")
+    incident, rule, *old = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (incident["incident"], incident["matched"], incident["differs"]) == (identity, ["anything that stays"], True)
+    assert {"rule": "anything that stays", "what": "annotate", "how": "shadow"} in incident["would"]
+    assert (rule["rule"], rule["matched"], rule["would"]["done"]) == ("anything that stays", 1, 1)
+    assert [line["rule"] for line in old] == ["half applied"]
+
+
+async def test_a_recording_is_replayed_where_nobody_responded(
+    new_rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run("rules", "replay", str(new_rules), "--recording", str(RECORDING)) == 0
+    told = capsys.readouterr().out
+    assert "\n1 incidents, 1 would have gone otherwise\n" in told
+    assert "argocd/s03-fail-hookfailed-policy  already-exists\n" in told
+
+
+async def test_a_service_is_asked_by_its_api(
+    tmp_path: Path, new_rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(OPERATOR)
+    clock = StandingClock()
+    async with await SqliteStore.open(tmp_path / "responder.db", clock=clock) as store:
+        world = World(store, clock)
+        identity = await half_applied(world)
+        async with served(world.faces(), token="") as client:
+            server = ("--server", str(client.make_url("")), "--token-file", str(token))
+            assert await run("rules", "replay", str(new_rules), "--since", LONG, "--json", *server) == 0
+            assert json.loads(capsys.readouterr().out.splitlines()[0])["matched"] == ["anything that stays"]
+            assert await run("rules", "explain", identity, *server) == 0
+            told = capsys.readouterr().out
+            assert "* half applied (line 4): decides\n" in told
+            assert "    stop-retries (shadow): denied\n" in told
+            assert await run("rules", "explain", "nobody", *server) == 4
+            assert "404 Not Found: there is no incident nobody" in capsys.readouterr().err
+
+
+async def test_a_store_explains_what_was_recorded(kept: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    config, identity = kept
+    assert await run("rules", "explain", identity, "--config", str(config)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "* half applied (line 4): decides" in lines
+    assert "    + state_left partial or dirty or locked: it is partial" in lines
+    assert "    block (live): allowed" in lines
+    assert "  the database was away (line 7): does not hold" in lines
+    assert not any("were it to decide now" in line for line in lines)
+
+
+async def test_what_is_not_there_is_told(
+    kept: tuple[Path, str], new_rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, _ = kept
+    assert await run("rules", "explain", "nobody", "--config", str(config)) == 2
+    assert "there is no incident nobody that was decided upon" in capsys.readouterr().err
+    assert await run("rules", "replay", str(new_rules), "--config", str(config), "--since", "soon") == 2
+    assert "no duration: write it like 30s" in capsys.readouterr().err
+    assert await run("rules", "replay", str(new_rules), "--recording", "/nowhere") == 2
+    (config.parent / "responder.db").unlink()
+    assert await run("rules", "replay", str(new_rules), "--config", str(config)) == 4
+    assert "there is no store here" in capsys.readouterr().err
