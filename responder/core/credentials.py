@@ -96,8 +96,15 @@ _FLAGS = rf"""(?i)--?(?:{_KEY}|pass)(?:\s+|["'],\s*["'])(?:{_QUOTED}|([^\s"'`<>-
 _MYSQL_FLAG = r"""(?i:\b(?:mysql|mariadb)[\w-]*\b)[^|;]*?(?:\s|["'])-p(?:'([^']+)'|([^\s"'`\\;|&]+))"""
 
 _RULES_OF_PAIRS: Final = (
+    Rule(
+        rb"^\W*(?:step .*)?(?:env|arg) \w*(?:pass|pwd|secret|token|key)",
+        captured(rf"(?i)\b(?:env|arg)\s+{_KEY}\s+([^\s=]\S*)"),
+    ),
     Rule(rb"pass|pwd|secret|token|credential|[_.-]?key|signature|session_?id|_auth|_salt|[_.-]pw", _pairs),
     Rule(rb"-[\w.-]*(?:pass|pwd|secret|token|key|credential)", captured(_FLAGS, bare=_unless_plain)),
+    Rule(
+        rb"-[\w.-]*(?:pass|pwd|secret|token|key)\w*,", captured(rf"""(?i)--?{_KEY},\s*([^\s"'`<>,\]-][^\s"'`<>,\]]*)""")
+    ),
     Rule(rb"(?:mysql|mariadb).* -p|(?:mysql|mariadb).*[\"']-p", captured(_MYSQL_FLAG)),
 )
 

@@ -68,6 +68,7 @@ _PARAMETERS: Final = (
     rf"\[parameters: (?:({_COLLECTION})\]|(.*))",
     rf"\b(?:bindings|binds?|parameters|params)\\*[\"']?\s*[:=]?\s*[\[({{](?:({_COLLECTION})[\])}}]|(.*))",
     rf"\bargs=\(({_COLLECTION})\)",
+    rf"-- args: \[({_COLLECTION})\]",
     rf"^\s*fields: \{{({_COLLECTION})\}}",
 )
 
@@ -90,7 +91,10 @@ RULES: Final = (
         rb"|parsing|dup key|violation: |row with column values|JSON data, line",
         captured("|".join(_CONVERSIONS)),
     ),
-    Rule(rb"param(?:eter)?s|binding|\bbinds?\b|\bargs=|fields: ", captured("(?i)" + "|".join(_PARAMETERS), members)),
+    Rule(
+        rb"param(?:eter)?s|binding|\bbinds?\b|\bargs=|-- args|fields: ",
+        captured("(?i)" + "|".join(_PARAMETERS), members),
+    ),
     Rule(
         rb"binding parameter|==> *parameters|^\s*params: |^\s*value: ",
         captured(

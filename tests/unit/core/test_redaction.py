@@ -59,6 +59,8 @@ CREDENTIALS = [
     "authorization: Basic §dXNlcjpwYXNz§",
     "X-Api-Key: §12345abcdef§",
     '{"passwords":["§hunter2§","§b c§"],"port":5432}',
+    "ENV DB_PASSWORD §hunter2§",
+    "args: [--db-password, §hunter2§]",
     "tokens: ['§abc123§', '§def456§']",
     "Cookie: §a=b; session=abc§",
     "got §eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-def_123§ for app",
@@ -104,6 +106,7 @@ ROW_DATA = [
     "[parameters: {'email': '§ana§', 'age': §12§}]",
     "[parameters: ('§ana§', §1§, None)]",
     "  parameters: [ '§ana§', §12§ ],",
+    'INSERT INTO accounts (name) VALUES ($1) -- args: ["§ana§"]',
     "  fields: { email: '§ana§' },",
     "  value: '§ana§',",
     "Hibernate: binding parameter [1] as [VARCHAR] - [§ana§]",
@@ -127,6 +130,8 @@ STATEMENTS = [
     "(Connection: mysql, SQL: insert into `users` (`email`, `n`) values (§ana@x.org§, §Ana Maria§, §1§)) {",
     "(SQL: update `users` set `name` = §Ana Maria§, `at` = §2026-11-21 10:00:00§ where `id` = §5§)",
     "INSERT INTO accounts (n, name, m) SELECT §5§, '§ana§', §12.5§",
+    "INSERT IGNORE users VALUES (§1§,'§ana§')",
+    "CALL add_account('§ana§', '§b§')",
     "right syntax to use near ''§ana§', 12)' at line 1",
 ]
 
