@@ -15,13 +15,15 @@ from prometheus_client import CollectorRegistry
 
 from responder.auditing import log_entry
 from responder.cluster.actuator import Actuator
+from responder.cluster.argologs import ArgoLogs
 from responder.cluster.argowatch import ArgoWatch
 from responder.cluster.cache import ClusterCache
-from responder.cluster.client import Kubernetes
+from responder.cluster.client import Kubernetes, Observe
 from responder.cluster.recorder import Recorder
 from responder.cluster.reflector import Reflector
+from responder.cluster.remote import RemoteRecorder
 from responder.cluster.reviews import Permissions
-from responder.config import ClusterConfig, Settings, read_key, read_secret
+from responder.config import ArgoCDApi, ClusterConfig, Settings, read_key, read_secret
 from responder.configured import Configured
 from responder.core.argocd import AppKey
 from responder.core.hooks import HookRun
@@ -56,8 +58,10 @@ class Responder:
         clock: Clock,
         store: SqliteStore,
         clusters: Mapping[str, Kubernetes],
+        unreached: Mapping[str, ArgoLogs],
         metrics: Metrics,
     ) -> None:
+        """``unreached``: clusters of which Argo CD gives us the logs."""
         self._settings = settings
         self._clock = clock
         self._store = store
@@ -87,8 +91,11 @@ class Responder:
             on_recovery=self._resume,
         )
         self._recorders = {
-            config.name: self._recorder(config, clusters[config.name], redactor) for config in settings.clusters
+            c.name: self._recorder(c, clusters[c.name], redactor) for c in settings.clusters if not c.argocd_api
         }
+        self._remote = [
+            self._remote_recorder(c, unreached[c.name], redactor) for c in settings.clusters if c.argocd_api
+        ]
         self.actuator = self._actuator(argocd, clusters)
         self._receivers = build_receivers(settings.receivers, self.metrics)
         self.outbox = Outbox(store, self._receivers, clock, self.metrics)
@@ -132,8 +139,14 @@ class Responder:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(await SqliteStore.open(settings.store.path, clock=clock))
             metrics = Metrics(CollectorRegistry())
-            clusters = {c.name: await stack.enter_async_context(await connect(c, metrics)) for c in settings.clusters}
-            responder = cls(settings, clock, store, clusters, metrics)
+            clusters: dict[str, Kubernetes] = {}
+            unreached: dict[str, ArgoLogs] = {}
+            for config in settings.clusters:
+                if config.argocd_api is None:
+                    clusters[config.name] = await stack.enter_async_context(await connect(config, metrics))
+                else:
+                    unreached[config.name] = await stack.enter_async_context(_argo_logs(config.argocd_api, metrics))
+            responder = cls(settings, clock, store, clusters, unreached, metrics)
             stack.push_async_callback(responder.outbox.close)
             yield responder
 
@@ -150,6 +163,10 @@ class Responder:
             self.reconciler.wake(incident.app, Trigger.TIMER)
 
     def _wake(self, key: AppKey, trigger: Trigger) -> None:
+        app = self.cache.application(key) if self._remote and trigger is Trigger.APPLICATION else None
+        if app is not None:
+            for remote in self._remote:
+                remote.notice(app)
         self.reconciler.wake(key, trigger)
 
     def _resume(self) -> None:
@@ -163,6 +180,24 @@ class Responder:
         return Recorder(
             kubernetes,
             namespaces=config.namespaces,
+            control_plane=self._settings.argocd.namespace,
+            limits=self._settings.recorder,
+            redactor=redactor,
+            scan=self._scan,
+            store=self._store,
+            publish=self._publish,
+            operations=self.cache.operations,
+            clock=self._clock,
+            metrics=self.metrics,
+        )
+
+    def _remote_recorder(self, config: ClusterConfig, logs: ArgoLogs, redactor: Redactor) -> RemoteRecorder:
+        return RemoteRecorder(
+            logs,
+            cluster=config.name,
+            ours=lambda app: (
+                app.destination_name == config.name or app.destination_server.rstrip("/") == config.server.rstrip("/")
+            ),
             control_plane=self._settings.argocd.namespace,
             limits=self._settings.recorder,
             redactor=redactor,
@@ -231,6 +266,7 @@ class Responder:
             ("operations", self.cache.run()),
             ("watch Argo CD", self._argowatch.run()),
             *((f"record {name}", recorder.run()) for name, recorder in self._recorders.items()),
+            *((f"record {remote.cluster}", remote.run()) for remote in self._remote),
             ("reconcile", self.reconciler.run()),
             ("outbox", self.outbox.run()),
             ("begin", self._begin()),
@@ -292,7 +328,8 @@ class Responder:
     @property
     def idle(self) -> bool:
         """Everything that was told is recorded and planned upon; timers may be set for later."""
-        return self.reconciler.idle and self.cache.saved and all(r.idle for r in self._recorders.values())
+        recorded = all(r.idle for r in self._recorders.values()) and all(r.idle for r in self._remote)
+        return self.reconciler.idle and self.cache.saved and recorded
 
 
 def _redaction_key(settings: Settings) -> bytes:
@@ -301,12 +338,21 @@ def _redaction_key(settings: Settings) -> bytes:
     return read_key(settings.redaction.key_file)
 
 
-async def connect(config: ClusterConfig, metrics: Metrics) -> Kubernetes:
-    """By plain URL, by kubeconfig, or as the Pod that we are."""
+def _argo_logs(config: ArgoCDApi, metrics: Metrics) -> ArgoLogs:
+    ca = str(config.ca_file) if config.ca_file is not None else None
+    return ArgoLogs(config.url, read_secret(config.token_file), ca=ca, observe=_observer(metrics))
 
+
+def _observer(metrics: Metrics) -> Observe:
     def observe(verb: str, resource: str, code: str) -> None:
         metrics.kubernetes_requests_total(verb, resource, code).inc()
 
+    return observe
+
+
+async def connect(config: ClusterConfig, metrics: Metrics) -> Kubernetes:
+    """By plain URL, by kubeconfig, or as the Pod that we are."""
+    observe = _observer(metrics)
     if config.url:
         token = read_secret(config.token_file) if config.token_file is not None else None
         return Kubernetes.from_url(config.url, token, name=config.name, observe=observe)

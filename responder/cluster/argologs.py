@@ -1,7 +1,7 @@
 """Argo CD's REST API, for logs and nothing else: a project-role token with ``logs, get`` and ``applications, get``."""
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self
@@ -52,7 +52,7 @@ class ArgoLogs:
         if self._session is not None:
             await self._session.close()
 
-    async def read(self, log: HookLog, *, follow: bool) -> AsyncIterator[LogEntry]:
+    async def read(self, log: HookLog, *, follow: bool) -> AsyncGenerator[LogEntry]:
         """From the first line on, with every Pod of the Job in it. No Pod: no entry. Raises ``ApiError``."""
         assert self._session is not None, "not entered"  # noqa: S101 - a slip of ours
         path = f"{self._url}/api/v1/applications/{quote(log.application, safe='')}/logs"

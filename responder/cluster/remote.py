@@ -7,8 +7,8 @@ breaks off is read again from there, and lines that were read before are skipped
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Final
 
@@ -30,8 +30,6 @@ from responder.ports import Clock, Store, StoreError
 
 logger = logging.getLogger(__name__)
 
-FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 5.0
 TRIES_AFTER_ITS_END: Final = 3  # a hook's log that cannot be had by then is gone
 STORE_SECONDS: Final = 10.0
 RECENT: Final = timedelta(hours=1)  # an operation that ended longer ago than this when we first see it is not read
@@ -39,6 +37,17 @@ REMEMBERED: Final = 10_000  # hooks that are done
 ONLY: Final = "main"  # name of a container that nobody named
 
 replace = msgspec.structs.replace
+
+
+class Pauses(msgspec.Struct, frozen=True):
+    """Seconds. ``drain``: after the hook's end; a stream that has not ended by then is dead."""
+
+    first: float = 0.5
+    longest: float = 5.0
+    drain: float = 10.0
+
+
+PAUSES: Final = Pauses()
 
 
 class _Tape:
@@ -50,7 +59,7 @@ class _Tape:
 class RemoteHook:
     """What is recorded of one; see ``spilling.Recorded``."""
 
-    def __init__(self, run: HookRun, log: HookLog, sidecars: Collection[str]) -> None:
+    def __init__(self, run: HookRun, log: HookLog, sidecars: Collection[str], drain: float) -> None:
         self.run = run
         self.log = log
         self.dirty = True
@@ -63,6 +72,8 @@ class RemoteHook:
         self.missing: Gap | None = None
         self.done = False  # nothing more is read
         self.changed = asyncio.Event()
+        self.streams: set[asyncio.Timeout] = set()  # that are open
+        self._drain = drain
         self._told: set[tuple[str, GapReason]] = set()
 
     @property
@@ -73,8 +84,14 @@ class RemoteHook:
         run = replace(run, first_seen_at=self.run.first_seen_at)
         if run != self.run:
             self.run, self.dirty = run, True
+            if self.ended:
+                self.hurry()
             self.changed.set()
             self.changed = asyncio.Event()
+
+    def hurry(self) -> None:
+        for limit in self.streams:
+            limit.reschedule(asyncio.get_running_loop().time() + self._drain)
 
     def value(self, operations: Sequence[OperationRecord]) -> HookRun:
         del operations
@@ -87,6 +104,19 @@ class RemoteHook:
         new = [gap for gap in gaps if (gap.source, gap.reason) not in self._told]
         self._told.update((gap.source, gap.reason) for gap in new)
         return new
+
+
+@asynccontextmanager
+async def _limited(hook: RemoteHook) -> AsyncIterator[None]:
+    """Cut off a while after the hook's end; ``TimeoutError`` then."""
+    async with asyncio.timeout(None) as limit:
+        hook.streams.add(limit)
+        try:
+            if hook.ended:
+                hook.hurry()
+            yield
+        finally:
+            hook.streams.discard(limit)
 
 
 class RemoteRecorder:
@@ -107,6 +137,7 @@ class RemoteRecorder:
         operations: Callable[[AppKey], Sequence[OperationRecord]],
         clock: Clock,
         metrics: Metrics,
+        pauses: Pauses = PAUSES,
     ) -> None:
         """``ours``: is this Application's destination the cluster? ``scan``: as the recorder's."""
         self.cluster = cluster
@@ -120,6 +151,7 @@ class RemoteRecorder:
         self._operations = operations
         self._clock = clock
         self._metrics = metrics
+        self._pauses = pauses
         self._hooks: dict[str, RemoteHook] = {}
         self._done: OrderedDict[str, None] = OrderedDict()
         self._apps: dict[str, AppKey] = {}  # by uid of the run
@@ -144,6 +176,7 @@ class RemoteRecorder:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._spill.run(self._hooks.values()), name=f"spill of {self.cluster}")
+                group.create_task(self._tick(), name=f"recorder of {self.cluster}")
                 while True:
                     self._look(await self._noticed.get(), group)
         finally:
@@ -162,6 +195,12 @@ class RemoteRecorder:
                     self._begin(run, app, group)
         self._spill.due()
 
+    async def _tick(self) -> None:
+        while True:
+            await self._clock.sleep(self._limits.spill_every.total_seconds())
+            if self._hooks:
+                self._spill.due()
+
     def _tidy(self) -> None:
         for uid, hook in list(self._hooks.items()):
             if hook.done and not hook.dirty and hook.stored is not None:
@@ -172,7 +211,7 @@ class RemoteRecorder:
 
     def _begin(self, run: HookRun, app: Application, group: asyncio.TaskGroup) -> None:
         log = HookLog(app.name, app.namespace, app.project, run.namespace, run.name)
-        hook = RemoteHook(replace(run, first_seen_at=self._clock.now()), log, self._limits.sidecars)
+        hook = RemoteHook(replace(run, first_seen_at=self._clock.now()), log, self._limits.sidecars, self._pauses.drain)
         self._hooks[run.uid], self._apps[run.uid] = hook, app.key
         group.create_task(self._record(hook), name=f"logs of {run.uid}")
 
@@ -207,14 +246,14 @@ class RemoteRecorder:
                         tape.skip(container.log)
                         tape.complete = container.log.complete
         except (StoreError, TimeoutError) as error:
-            logger.warning("what was stored of hook %s cannot be read: %s", hook.run.uid, error or "no answer")
+            logger.warning("what was stored of hook %s cannot be read: %s", hook.run.uid, str(error) or "no answer")
             return False
         whole = bool(kept) and all(c.log is not None and c.log.complete for _, c in kept)
         return whole and held is not None and bool(held.failed or held.completed)
 
     async def _follow(self, hook: RemoteHook, container: str) -> str:
         """Until the hook has ended and its log was read after that; what the last reading complained of."""
-        pause, tries = FIRST_PAUSE, 0
+        pause, tries = self._pauses.first, 0
         while True:
             sure = hook.ended
             trouble, reason = await self._read(hook, container, follow=not sure)
@@ -232,7 +271,7 @@ class RemoteRecorder:
                 self._over(hook, container, reason)
                 return trouble
             await self._wait(hook, pause)
-            pause = FIRST_PAUSE if sure else min(2 * pause, LONGEST_PAUSE)
+            pause = self._pauses.first if sure else min(2 * pause, self._pauses.longest)
 
     @staticmethod
     def _of(hook: RemoteHook, container: str) -> list[_Tape]:
@@ -256,10 +295,10 @@ class RemoteRecorder:
         """What went wrong, if anything did, and how that is called."""
         for held in self._of(hook, container):
             held.read = 0
-        nothing = True
+        nothing, log = True, replace(hook.log, container=container)
         try:
-            async with self._room:
-                async for entry in self._logs.read(replace(hook.log, container=container), follow=follow):
+            async with self._room, _limited(hook), aclosing(self._logs.read(log, follow=follow)) as entries:
+                async for entry in entries:
                     nothing = False
                     if not entry.pod and not entry.last:
                         return entry.text, GapReason.LOG_UNREADABLE

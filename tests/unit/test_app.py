@@ -1,8 +1,10 @@
 """The composition: the real parts, wired, before the in-memory API server."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +13,8 @@ import pytest
 from responder.app import Responder
 from responder.config import ConfigError, Settings
 from responder.core.actions import Mode
+from responder.core.argocd import AppKey
+from responder.core.evidence import LogSummary
 from responder.demo.api import Api
 from responder.demo.apiserver import ApiServer
 from responder.demo.objects import Objects
@@ -18,6 +22,7 @@ from responder.demo.settings import TOKEN, demo_settings, prepare
 from responder.ports import StoreError
 from responder.wallclock import WallClock
 from tests.service.process import until
+from tests.unit.cluster.fault_server import FaultServer, says
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -155,3 +160,38 @@ async def test_a_redaction_key_may_be_any_bytes(settings: Settings, tmp_path: Pa
 
 def test_the_demo_says_that_it_acts(settings: Settings) -> None:
     assert settings.actions.mode is Mode.LIVE
+
+
+async def test_a_hook_of_a_cluster_that_only_argo_cd_reaches_is_recorded_with_its_log(
+    server: ApiServer, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "argocd-token").write_text("project-token", encoding="utf-8")
+    async with FaultServer() as argocd:
+        line = {"content": "ERROR: relation exists", "timeStampStr": "2026-11-21T03:00:01.5Z", "podName": "p"}
+        argocd.will("GET", says(200, json.dumps({"result": line}).encode() + b'\n{"result":{"last":true}}\n'))
+        api = {"url": argocd.url, "token_file": tmp_path / "argocd-token"}
+        clusters = [*settings.model_dump()["clusters"], {"name": "far", "server": "https://far", "argocd_api": api}]
+        async with running(Settings.model_validate(settings.model_dump() | {"clusters": clusters})) as responder:
+            server.api.objects.create("Application", _failing_far_away())
+            await until(lambda: _log_of(responder) is not None)
+
+            log = _log_of(responder)
+            assert log is not None
+            assert (log.lines, log.complete) == (1, True)
+
+
+def _failing_far_away() -> dict[str, object]:
+    started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    result = {"group": "batch", "version": "v1", "kind": "Job", "namespace": "shop", "name": "db-migrate"}
+    hook = {**result, "hookType": "PreSync", "hookPhase": "Failed", "syncPhase": "PreSync", "message": "backoff limit"}
+    state = {"phase": "Failed", "startedAt": started, "finishedAt": started, "operation": {"sync": {}}}
+    return {
+        "metadata": {"name": "shop", "namespace": "argocd"},
+        "spec": {"project": "default", "destination": {"server": "https://far", "namespace": "shop"}},
+        "status": {"operationState": {**state, "syncResult": {"revision": "abc", "resources": [hook]}}},
+    }
+
+
+def _log_of(responder: Responder) -> LogSummary | None:
+    runs = responder.cache.hook_runs(AppKey("argocd", "shop"))
+    return next((c.log for run in runs for pod in run.pods for c in pod.containers if c.log and c.log.complete), None)

@@ -198,3 +198,19 @@ def settings_or_faults(text: str) -> bool:
         return isinstance(parse_settings(text, "responder.yaml"), Settings)
     except ConfigError as error:
         return bool(error.problems) and all(p.startswith("responder.yaml:") for p in error.problems)
+
+
+@pytest.mark.parametrize(
+    ("clusters", "why"),
+    [
+        ("[{name: a, argocd_api: {url: 'https://a', token_file: t}, server: 'https://x'}]", "the first is the one"),
+        ("[{name: a}, {name: b, argocd_api: {url: 'https://a', token_file: t}}]", "needs server"),
+        (
+            "[{name: a}, {name: b, server: 'https://x', context: c, argocd_api: {url: 'https://a', token_file: t}}]",
+            "a cluster that we cannot reach",
+        ),
+    ],
+)
+def test_a_cluster_that_is_reached_by_argo_cd_alone_is_no_other(clusters: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        parse_settings(f"clusters: {clusters}", "responder.yaml")
