@@ -84,6 +84,9 @@ async def _look_at(visit: Visit, config: ClusterConfig, tokens: frozenset[str] |
     if visit.outside and first:
         reached_by = {"kubeconfig": visit.kubeconfig, "context": visit.context, "url": "", "token_file": None}
         config = config.model_copy(update=reached_by)
+    if config.argocd_api is not None:
+        trouble = await _connects(config.argocd_api.url)
+        return selfcheck.argocd_api(config.name, config.argocd_api.url, trouble), True
     async with await connect(config, Metrics(CollectorRegistry())) as kubernetes:
         found = await examine(
             kubernetes,
@@ -122,6 +125,8 @@ async def _itself(settings: Settings) -> list[Finding]:
 def _unreadable(settings: Settings) -> list[str]:
     files = [*settings.webhook.token_files, *(token.token_file for token in settings.access.static_tokens)]
     files += [file for r in settings.receivers for file in (r.url_file, r.secret_file, r.token_file) if file]
+    apis = [config.argocd_api for config in settings.clusters if config.argocd_api]
+    files += [file for api in apis for file in (api.token_file, api.ca_file) if file]
     files += [settings.redaction.key_file] if settings.redaction.key_file else []
     found: list[str] = []
     for path in files:

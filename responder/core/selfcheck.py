@@ -52,6 +52,16 @@ def secrets(unreadable: Sequence[str]) -> list[Finding]:
     return [Finding("secrets", Severity.CRITICAL, title, tuple(unreadable), remedy)]
 
 
+def argocd_api(cluster: str, url: str, trouble: str) -> list[Finding]:
+    """A cluster whose logs come by Argo CD's API. ``trouble``: why that does not answer."""
+    if trouble:
+        title = f"cluster {cluster}: Argo CD's API does not answer us, no log of its hooks is recorded"
+        remedy = "clusters[].argocd_api in responder.yaml; does a NetworkPolicy stand between?"
+        return [Finding("argocd-api", Severity.WARNING, title, (trouble,), remedy)]
+    title = f"cluster {cluster} is seen through Argo CD alone ({url}): no retry is ever called safe there"
+    return [Finding("logs-alone", Severity.NOTE, title, remedy="a kubeconfig with the reader role shows the rest")]
+
+
 def receivers(configured: int, unreachable: Mapping[str, str]) -> list[Finding]:
     """``unreachable``: by name why. That an address answers does not say that it takes alerts."""
     if not configured:

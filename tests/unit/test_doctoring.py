@@ -89,6 +89,18 @@ async def test_from_outside_the_pod_its_files_are_not_looked_at(it: Clinic, tmp_
     assert await ids(it, kubeconfig=kubeconfig) == []
 
 
+async def test_a_cluster_that_is_seen_through_argo_cd_alone_is_told_as_such(it: Clinic, tmp_path: Path) -> None:
+    api = {"url": it.server.url, "token_file": tmp_path / "webhook-token"}
+    far = {"name": "far", "server": "https://far", "argocd_api": api}
+    told = it.settings.model_dump() | {"clusters": [*it.settings.model_dump()["clusters"], far]}
+    it.settings = Settings.model_validate(told)
+    assert await ids(it) == ["logs-alone", "service-not-reached"]
+
+    api["url"] = "http://127.0.0.1:1"
+    it.settings = Settings.model_validate(told)
+    assert await ids(it) == ["argocd-api", "service-not-reached"]
+
+
 def test_the_report_reads_like_one_and_shows_no_escape_sequence_of_strangers() -> None:
     found = [
         Finding("rbac-reader", Severity.CRITICAL, "it may not read", ("list jobs.batch",), "kubectl apply\nor else"),
