@@ -11,11 +11,9 @@ from typing import Any, Final
 from tests.cluster.kubelet.api import Json
 from tests.cluster.kubelet.environment import ConfigError, Variables, command_of
 from tests.cluster.kubelet.events import now
-from tests.cluster.kubelet.faults import Faults
-from tests.cluster.kubelet.host import Host
 from tests.cluster.kubelet.images import Image, PullError, full_name, image_id
 from tests.cluster.kubelet.logs import Log
-from tests.cluster.kubelet.mounts import Volumes
+from tests.cluster.kubelet.pod import Pod
 from tests.cluster.kubelet.process import Process, StartError
 
 logger = logging.getLogger(__name__)
@@ -24,31 +22,6 @@ _NOBODY: Final = 65534
 _MESSAGE_BYTES: Final = 4096
 _FALLBACK_LINES, _FALLBACK_BYTES = 80, 2048
 _LONGEST: Final = 30  # times the first wait: 5 minutes with the kubelet's 10 seconds
-
-
-class Pod:
-    """What a container needs to know of its Pod. ``changed`` is to be called when its status is another."""
-
-    def __init__(self, host: Host, found: Json, folder: Path, address: str, changed: Callable[[], None]) -> None:
-        self.host = host
-        self.found = found
-        self.folder = folder
-        self.address = address
-        self.volumes = Volumes(host, found, address, folder / "volumes")
-        self.faults: Faults = {}
-        self.changed = changed
-        metadata = found["metadata"]
-        self.name: str = metadata["name"]
-        self.namespace: str = metadata["namespace"]
-        self.uid: str = metadata["uid"]
-
-    def __str__(self) -> str:
-        return f"{self.name}_{self.namespace}({self.uid})"
-
-    def tell(self, kind: str, reason: str, message: str, field: str | None = None) -> None:
-        about = {"kind": "Pod", "apiVersion": "v1", "name": self.name, "namespace": self.namespace, "uid": self.uid}
-        about["resourceVersion"] = self.found["metadata"]["resourceVersion"]
-        self.host.events.tell(about | ({"fieldPath": field} if field else {}), kind, reason, message)
 
 
 class Container:

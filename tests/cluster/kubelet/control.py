@@ -4,6 +4,7 @@ fault NAMESPACE/POD FAULTS     as the annotation says them
 mend NAMESPACE/POD             ends those; what the annotation says stays away, too
 rotate NAMESPACE/POD/CONTAINER begins a new log file now
 push IMAGE                     an image that could not be pulled can be
+image NAME JSON                what images bring along whose names begin so, as in the file of --images
 node lost | node back
 """
 
@@ -64,6 +65,10 @@ class Control:
                 await self._node.lose([worker.pod.found for worker in self._pods.values()])
             case ["node", "back"]:
                 await self._node.come_back()
+                for worker in self._pods.values():
+                    worker.pod.changed()  # others may have written into its status
+            case ["image", name, image]:
+                self._images.bring(name, image.encode())
             case _:
                 raise ValueError(f"unknown order: {order}")
         return "ok"

@@ -6,7 +6,8 @@ A comma-separated list of:
     evict          the Pod is evicted once it runs; evict=TEXT says why
     log-refused    the log endpoint answers 500
     log-slow=S     the log endpoint waits S seconds before each line
-    log-rotate=N   a log file holds N lines, then begins anew: earlier ones are lost to who asks later
+    log-rotate=N   a log file holds N lines, then begins anew: earlier ones are lost to who asks later; holds from
+                   the next start of a container on, see the order ``rotate`` for one that runs
 """
 
 from typing import Final

@@ -31,9 +31,13 @@ class Images:
     """``table``: images by the beginning of their names, the longest counts. ``pushed`` can be pulled all the same."""
 
     def __init__(self, table: Mapping[str, Image]) -> None:
-        self._table = table
+        self._table = dict(table)
         self.pushed: set[str] = set()
         self.present: set[str] = set()
+
+    def bring(self, prefix: str, data: bytes) -> None:
+        """Raises ValueError for what is no image."""
+        self._table[prefix] = msgspec.json.decode(data, type=Image)
 
     def find(self, name: str) -> Image:
         """Raises PullError, in the words of containerd."""

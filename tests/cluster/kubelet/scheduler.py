@@ -1,6 +1,7 @@
 """Binds Pods to the one node, or says in the scheduler's words why it cannot."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable
 from decimal import Decimal
@@ -14,7 +15,7 @@ from tests.cluster.kubelet.quantity import read_quantity
 logger = logging.getLogger(__name__)
 
 _AGAIN_SECONDS: Final = 1.0
-_EVENT_AFTER: Final = 30.0  # seconds until a Pod that still does not fit is told of again
+_EVENT_AFTER: Final = 300.0  # seconds until a Pod that still does not fit is told of again
 _NO_HELP: Final = "no new claims to deallocate, preemption: 0/1 nodes are available: 1 "
 
 
@@ -99,7 +100,8 @@ class Scheduler:
     async def run(self) -> None:
         """What does not fit is looked at again each second: the node may have changed."""
         while True:
-            await self._work.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._work.wait(), _AGAIN_SECONDS if self._waiting else None)
             self._work.clear()
             try:
                 node = await self._host.api.call("GET", f"/api/v1/nodes/{self._host.node}")
@@ -107,9 +109,6 @@ class Scheduler:
                     await self._place(pod, node)
             except ApiError as error:
                 logger.info("scheduling: %s", error)
-            if self._waiting:
-                await asyncio.sleep(_AGAIN_SECONDS)
-                self._work.set()
 
     async def _place(self, pod: Json, node: Json) -> None:
         if reason := why_not(pod, node):

@@ -295,6 +295,28 @@ async def test_a_container_has_the_environment_that_its_pod_says_and_no_other(po
     }  # fmt: skip
 
 
+async def test_a_container_without_a_command_runs_what_its_image_brings(pods: Pods) -> None:
+    image = f"registry.test/{pods.namespace}/migrate"
+    await pods.order(f'image {image} {{"entrypoint": ["sh", "-c", "echo $TOOL $0 $1; pwd"], "env": {{"TOOL": "m"}}}}')
+    await pods.create(
+        "v1",
+        "Pod",
+        {
+            "metadata": {"name": "entry"},
+            "spec": {
+                "restartPolicy": "Never",
+                "containers": [
+                    {"name": "main", "image": f"{image}:v4", "args": ["-path", "up"], "workingDir": "/work-dir"}
+                ],
+            },
+        },
+    )
+
+    await pods.until_phase("entry", "Succeeded")
+
+    assert await pods.log("entry") == (200, "m -path up\n/work-dir\n")
+
+
 async def test_a_container_may_ask_the_api_server_with_its_own_token(pods: Pods) -> None:
     folder = "/var/run/secrets/kubernetes.io/serviceaccount"
     command = (

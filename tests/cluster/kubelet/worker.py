@@ -13,11 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from tests.cluster.kubelet.api import STRATEGIC, ApiError, Json
-from tests.cluster.kubelet.container import Container, Pod
+from tests.cluster.kubelet.container import Container
 from tests.cluster.kubelet.events import now
 from tests.cluster.kubelet.faults import Faults, faults_of
 from tests.cluster.kubelet.host import Host
 from tests.cluster.kubelet.mounts import MountError
+from tests.cluster.kubelet.pod import Pod
 from tests.cluster.kubelet.status import Situation, is_sidecar, render
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,8 @@ class Worker:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._dirty = asyncio.Event()
         self.pod = Pod(host, found, self._folder, address, self._dirty.set)
-        self._extra: Faults = {}
+        self._ordered: Faults = {}
+        self._mended = False  # what the annotation says counts no more
         self._end: End | None = None
         self._end_due = asyncio.Event()
         self._gone = asyncio.Event()  # no object any more
@@ -65,7 +67,7 @@ class Worker:
     def update(self, found: Json) -> None:
         self.pod.found = found
         try:
-            self.pod.faults = faults_of(found) | self._extra
+            self.pod.faults = ({} if self._mended else faults_of(found)) | self._ordered
         except ValueError as error:
             self.pod.tell("Warning", "Fault", str(error))
         if found["metadata"].get("deletionTimestamp"):
@@ -74,11 +76,11 @@ class Worker:
             self.evict(self.pod.faults["evict"])
 
     def add_faults(self, faults: Faults) -> None:
-        self._extra = self._extra | faults
+        self._ordered = self._ordered | faults
         self.update(self.pod.found)
 
     def clear_faults(self) -> None:
-        self._extra = {}
+        self._ordered, self._mended = {}, True
         self.pod.faults = {}
 
     def vanished(self) -> None:
@@ -251,7 +253,7 @@ class Worker:
             self._dirty.clear()
             last = self._over
             if not await self._write(self._status()):
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.5)
                 self._dirty.set()
             elif last:
                 return
