@@ -14,7 +14,7 @@ from responder.core.rulesfile import parse_rules
 from responder.metrics import Metrics
 from responder.receivers.template import SAMPLE, three_lines
 from responder.shipped import signatures
-from responder.web import events, gate, incidents, logs, pages, probes
+from responder.web import events, gate, incidents, logs, pages, probes, rules
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -62,7 +62,8 @@ def test_the_example_signature_names_the_cause(tmp_path: Path) -> None:
 
 
 def test_every_route_exists() -> None:
-    tables = (incidents.ROUTES, logs.ROUTES, gate.ROUTES, events.ROUTES, pages.ROUTES, probes.routes(metrics_open=True))
+    pages_and_api = (incidents.ROUTES, logs.ROUTES, gate.ROUTES, events.ROUTES, pages.ROUTES, rules.ROUTES)
+    tables = (*pages_and_api, probes.routes(metrics_open=True))
     known = {"/v1/argocd/webhook", "/openapi.json", *(route.path for table in tables for route in table)}
     named = set(re.findall(r"`(?:[A-Z]+ )?(/[a-z{}/0-9.]*)`", section("HTTP")))
     prefixes = {"/resolve", "/mute", "/resync"}, {"/decline"}
