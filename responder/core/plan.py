@@ -17,8 +17,9 @@ from responder.core.candidate import Guards
 from responder.core.correlation import correlation_key
 from responder.core.deciding import Case, Decided, decide, told_outcomes
 from responder.core.failure import Category, Confidence, Diagnosis, Retry, StateLeft
+from responder.core.gate import subject_of
 from responder.core.guards import GUARDS
-from responder.core.incident import Incident, TimelineEntry
+from responder.core.incident import Incident, RuleHit, TimelineEntry
 from responder.core.incidentcause import diagnose_incident
 from responder.core.life import Trouble, follow, history, merge_timeline, open_incident, settle, troubles
 from responder.core.promotion import LEFT_BEHIND, Block
@@ -56,7 +57,8 @@ def plan(situation: Situation, guards: Guards = GUARDS) -> Plan:
     incident = _told(incident, history(situation, incident, found))
     decided = _decided(situation, incident, guards)
     decisions = decided.decisions if decided is not None else told_outcomes(incident.decisions, situation)
-    incident = msgspec.structs.replace(incident, decisions=decisions)
+    hits = _hits(incident, decided, situation.now)
+    incident = msgspec.structs.replace(incident, decisions=decisions, hits=hits)
     alerting = plan_alerts(situation, incident, decided.matching if decided else None)
     incident = msgspec.structs.replace(incident, alerts=alerting.marks)
     incident = _told(incident, _done(incident))
@@ -88,6 +90,7 @@ def _described(incident: Incident, situation: Situation, found: Sequence[Trouble
     runs = tuple(h.run for v in views for a in v.attempts for h in a.hooks if h.run is not None)
     cluster = runs[0].cluster if runs else incident.destination
     key = correlation_key(diagnosis, cluster, incident.destination_namespace, runs) if diagnosis else ""
+    subject = subject_of(situation.app, situation.policy) if situation.app is not None else None
     leads = situation.parent is not None and situation.parent.correlation == key
     return msgspec.structs.replace(
         incident,
@@ -97,6 +100,8 @@ def _described(incident: Incident, situation: Situation, found: Sequence[Trouble
         owner=owner_of(situation.app, situation.policy, incident.project, situation.project_owner),
         correlation=key,
         parent=situation.parent.id if situation.parent is not None and leads else None,
+        service=subject.service if subject else incident.service,
+        environment=subject.environment if subject else incident.environment,
         evidence_version=_evidence_version(incident, views, situation),
     )
 
@@ -133,6 +138,12 @@ def _evidence_version(incident: Incident, views: tuple[OperationView, ...], situ
     verdicts = [(d.category.value, d.retry.value, d.state_left.value) for _, d in sorted(situation.diagnoses.items())]
     payload = msgspec.json.encode([incident.id, seen, verdicts])
     return hashlib.blake2b(payload, digest_size=6).hexdigest()
+
+
+def _hits(incident: Incident, decided: Decided | None, now: datetime) -> tuple[RuleHit, ...]:
+    known = {hit.rule for hit in incident.hits}
+    matched = decided.matching.matched if decided is not None else ()
+    return (*incident.hits, *(RuleHit(r.name, r.matched_mode, now) for r in matched if r.name not in known))
 
 
 def _told(incident: Incident, entries: list[TimelineEntry]) -> Incident:
