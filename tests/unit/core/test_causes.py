@@ -13,7 +13,7 @@ from responder.core.attempts import AttemptHook, OperationView
 from responder.core.causes import diagnose_hook
 from responder.core.evidence import Gap, GapReason, LogChunk, LogSummary
 from responder.core.failure import Category, Confidence, Diagnosis, Retry, StateLeft
-from responder.core.hooks import ContainerKind, ContainerRun, ContainerState, HookRun
+from responder.core.hooks import ContainerKind, ContainerRun, ContainerState, HookRun, JobCondition
 from responder.core.incidentcause import diagnose_incident, diagnose_operation
 from responder.core.safety import worst
 from responder.shipped import signatures
@@ -408,3 +408,128 @@ def test_a_hook_of_another_kind_is_told_by_argo_cd_alone() -> None:
     assert isinstance(seen, AttemptHook)
 
     assert diagnose_hook(seen, view.record, reader({}), SIGNATURES).retry is Retry.UNKNOWN
+
+
+def test_a_program_that_is_not_in_the_image_never_ran() -> None:
+    message = (
+        "failed to create containerd task: runc create failed: unable to start container process:"
+        ' exec: "migrate": executable file not found in $PATH: unknown'
+    )
+    lost = migrate(exit_code=128, reason="StartError", message=message, started_at=None, log=None)
+    found = judged(job(1, failed(4), pods=(pod(lost),)))
+
+    assert (found.category, found.retry, found.state_left) == (Category.IMPORT_ERROR, Retry.FUTILE, StateLeft.NONE)
+    assert found.key_line == f"StartError: {message}"
+    assert found.command == "kubectl -n shop logs db-migrate-1 -c migrate"
+
+
+def test_a_command_that_could_not_be_executed_for_no_reason_we_know() -> None:
+    lost = migrate(exit_code=128, reason="ContainerCannotRun", message="no", started_at=None, log=None)
+    found = judged(job(1, failed(4), pods=(pod(lost),)))
+
+    assert (found.category, found.confidence) == (Category.IMPORT_ERROR, Confidence.LIKELY)
+
+
+def test_the_termination_message_speaks_where_the_log_is_gone() -> None:
+    spoke = migrate(log=None, message="\n".join(EXISTS))
+    found = judged(job(1, failed(4), pods=(pod(spoke),)))
+
+    assert found.category is Category.ALREADY_EXISTS
+    assert found.retry is not Retry.SAFE
+
+
+def test_out_of_memory_is_told_by_the_cluster_and_its_advice_names_the_limit() -> None:
+    found = judged(job(1, failed(4), pods=(pod(migrate(exit_code=137, reason="OOMKilled")),)), {"a": EXISTS[:3]})
+
+    assert found.advice.startswith("It ran out of memory.")
+    assert (found.command, found.owner) == ("kubectl -n shop describe pod db-migrate-1", "app team")
+
+
+@pytest.mark.parametrize("exit_code", [137, 139, 143])
+def test_a_signal_without_a_word_is_a_kill(exit_code: int) -> None:
+    found = judged(job(1, failed(4), pods=(pod(migrate(exit_code=exit_code)),)), {"a": EXISTS[:3]})
+
+    assert found.category is Category.KILLED
+    assert found.retry is not Retry.SAFE
+
+
+ATLAS = [
+    ("Migrating", 'sql/migrate: executing statement "CREATE TABLE t": pq: relation "t" already exists',
+     Category.ALREADY_EXISTS),
+    ("ProtectedFlowError", "migrate down is not allowed, set `migrateDown.allow` to true to allow downgrade",
+     Category.HISTORY_CONFLICT),
+    ("ReadingMigrationData", 'Secret "db" not found', Category.MISSING_REFERENCE),
+    ("ReadingMigrationData", "no target database defined", Category.MISSING_CONFIG),
+    ("LintPolicyError", "destructive changes detected:\n- Dropping table orders", Category.ADMISSION_DENIED),
+    ("ApprovalPending", "plan approval pending, review here: https://x.atlasgo.cloud/1", Category.ADMISSION_DENIED),
+    ("Migrating", "dial tcp 10.0.0.5:5432: connect: connection refused", Category.CONNECTION_REFUSED),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "message", "category"), ATLAS, ids=[f"{r} {c}" for r, _, c in ATLAS])
+def test_what_the_atlas_operator_says_of_its_resource(reason: str, message: str, category: Category) -> None:
+    condition = JobCondition("Ready", reason, message, at(4))
+    run = job(1, (condition,), kind="AtlasMigration", name="shop")
+    result = hook("shop", group="db.atlasgo.io")
+    view = views([operation(FAILED, told(1, result, 5), finished=5)], [])[0]
+    seen = msgspec.structs.replace(
+        view.attempts[0].hooks[0], run=run, result=msgspec.structs.replace(result, kind="AtlasMigration")
+    )
+    found = diagnose_hook(seen, view.record, reader({}), SIGNATURES)
+
+    assert (found.category, found.tool) == (category, "atlas") or found.category is category
+    assert found.retry is not Retry.SAFE
+    assert found.because[0].source == "AtlasMigration shop"
+
+
+def test_a_hook_that_runs_for_long_has_words_and_nothing_that_calls_for_an_act() -> None:
+    run = job(1, pods=(pod(running(log=logged("a")), pod_phase="Running"),))
+    seen = views([operation(RUNNING, told(1, hook(hook_phase="Running"), 3))], [run])
+    name = str(seen[0].attempts[0].hooks[0].identity)
+    found = diagnose_incident(seen, {}, {(at(0), "running-long"), (at(0), name)})
+
+    assert found is not None
+    assert (found.category, found.retry, found.state_left) == (Category.UNKNOWN, Retry.UNKNOWN, StateLeft.UNKNOWN)
+    assert "has been running for longer than the limit" in (found.key_line or "")
+    assert found.command == "kubectl -n shop logs db-migrate-1 -c migrate"
+    assert diagnose_incident(seen, {}, set()) is None
+
+
+def test_a_job_that_argocd_overlooks_has_words() -> None:
+    run = job(1, complete(4), pods=(pod(migrate(exit_code=0)),))
+    seen = views([operation(RUNNING, told(1, hook(hook_phase="Running"), 3))], [run])
+    found = diagnose_incident(seen, {}, {(at(0), "argocd-waits")})
+
+    assert found is not None
+    assert (found.category, found.retry, found.state_left) == (Category.NONE, Retry.UNKNOWN, StateLeft.NONE)
+    assert found.command == "argocd app get orders --hard-refresh"
+
+
+NO_MANIFESTS = "Failed to load target state: failed to generate manifest for source 1 of 1: rpc error: code = Unknown"
+OPERATIONS = [
+    ("one or more synchronization tasks are not valid",
+     "jobs.batch is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied request: no",
+     Category.ADMISSION_DENIED),
+    (f"ComparisonError: {NO_MANIFESTS} desc = missing metadata.name in object {{{{batch/v1 Job}}}}", "",
+     Category.MANIFEST_ERROR),
+    ("one or more objects failed to apply",
+     'Job.batch "x" is invalid: spec.template: Invalid value: {...}: field is immutable', Category.IMMUTABLE_JOB),
+    ("Operation terminated, triggered by controller sync timeout", "", Category.SYNC_TIMEOUT),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "resource", "category"), OPERATIONS, ids=[str(c) for *_, c in OPERATIONS])
+def test_an_operation_without_hooks_is_told_by_its_resources(message: str, resource: str, category: Category) -> None:
+    failing = hook("x", "", status="SyncFailed", message=resource, hook_type="")
+    record = operation(FAILED, *([told(1, failing, 5)] if resource else []), message=message, finished=5)
+    found = diagnose_operation(record, SIGNATURES)
+
+    assert (found.category, found.state_left) == (category, StateLeft.NONE)
+    assert found.advice
+    assert diagnose_operation(record).category in (Category.MANIFEST_ERROR, Category.SYNC_TIMEOUT)
+
+
+def test_what_kustomize_refuses_has_its_own_advice() -> None:
+    found = diagnose_operation(operation(FAILED, message=OPERATIONS[1][0], finished=5), SIGNATURES)
+
+    assert found.advice.startswith("kustomize refuses `generateName`.")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from responder.core.argocd import OperationPhase, ResourceResult
@@ -10,6 +11,7 @@ from responder.core.clusterfacts import Sync, diagnose_cluster, stuck_reason
 from responder.core.evidence import ClusterEvent, Gap, GapReason
 from responder.core.failure import Category, Diagnosis, Retry, StateLeft
 from responder.core.hooks import ContainerKind, HookRun
+from responder.core.signatures import Signatures, parse_signatures
 from responder.shipped import signatures
 from tests.unit.core.night import (
     at,
@@ -232,3 +234,61 @@ def test_a_sidecar_that_outlives_the_migration_keeps_it_from_ending(code: int) -
 
 def test_a_migration_that_failed_beside_another_that_runs_can_never_succeed() -> None:
     assert stuck_reason(job(1, pods=(pod(container(1), running("audit"), pod_phase="Running"),))) == "sidecar-running"
+
+
+def test_where_in_the_sync_a_missing_secret_would_come_from() -> None:
+    lacks = pending("CreateContainerConfigError", 'secret "db" not found')
+
+    def origin(*results: Any, phase: str = "PreSync") -> str:
+        result = hook(hook_phase="Running", hook_type=phase, sync_phase=phase)
+        brought = [told(1, hook("db", state, group="", hook_type=p, sync_phase=p), 3) for p, state in results]
+        brought = [msgspec.structs.replace(b, result=msgspec.structs.replace(b.result, kind="Secret")) for b in brought]
+        brings = () if brought else (("Secret", "db"),)
+        found = diagnose_cluster(seen(lacks, result), SIGNATURES, Sync(brings, brought))
+        assert found is not None
+        return found.retry_reason.removeprefix("until secret db exists; ")
+
+    assert origin(("PreSync", "Succeeded")).startswith("this sync made it as a PreSync hook, and it is gone again")
+    assert origin(("PostSync", "")) == (
+        "this sync brings it as a PostSync hook, but later: give it an earlier sync wave"
+    )
+    assert origin(phase="PostSync") == "this sync brings it itself: give it an earlier sync wave than the hook"
+    assert "argocd.argoproj.io/hook: PreSync" in origin()
+
+
+def test_a_key_that_is_missing_is_named() -> None:
+    found = judged(pending("CreateContainerConfigError", "couldn't find key url in Secret shop/db"))
+
+    assert found is not None
+    assert found.retry_reason == "until Secret db has the key url"
+
+
+def test_what_is_true_now_counts_more_than_an_event_of_long_ago() -> None:
+    scheduled_by_now = job(
+        1,
+        pods=(pod(waiting("ErrImagePull", "manifest unknown"), pod_phase="Pending"),),
+        events=(ClusterEvent("FailedScheduling", "0/3 nodes are available: 3 Insufficient cpu.", about="Pod/x"),),
+    )
+    found = judged(scheduled_by_now)
+
+    assert found is not None
+    assert found.category is Category.IMAGE_PULL
+
+
+def test_a_signature_of_ones_own_reads_events_as_well() -> None:
+    own = signatures().signatures
+    more = parse_signatures(
+        {
+            "own.yaml": b"signatures: [{id: freeze, pattern: 'change freeze until', category: admission-denied,"
+            b" advice: 'Wait for the end of the freeze.', samples: ['change freeze until Monday']}]"
+        }
+    )
+    both = Signatures((*own, *more.signatures), SIGNATURES.tools.values(), SIGNATURES.tables, SIGNATURES.advice)
+    found = diagnose_cluster(seen(event("FailedCreate", "no: change freeze until Monday")), both)
+
+    assert found is not None
+    assert (found.category, found.advice) == (Category.ADMISSION_DENIED, "Wait for the end of the freeze.")
+
+
+def test_words_of_a_database_in_an_event_are_no_fact_of_the_cluster() -> None:
+    assert judged(event("FailedCreate", "permission denied for table orders")) is None
