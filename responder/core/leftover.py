@@ -182,7 +182,12 @@ def _by_scope(run: _Run) -> Left | None:
 
 
 def _covered(run: _Run) -> bool:
-    """Tools let a migration opt out of its transaction, and few say so when it fails. A name may warn of it."""
+    """Tools let a migration opt out of its transaction (Django's `atomic = False`, goose's NO TRANSACTION, Alembic's
+    `autocommit_block`), and few say so when it fails. People do so for what no transaction takes: an index built
+    CONCURRENTLY, VACUUM, a value of an enum. Such a statement in the log is never safe (see `_not_taken_back`); where
+    the tool hides its statements, the migration's name may warn. What is left is a migration without any need to opt
+    out, and none that could be told from an ordinary one: it is believed to be one.
+    """
     if run.tool is not None and run.tool.silent_end and not _own_words(run):
         return False
     return _rolled_back(run) or not _OUTSIDE.search(run.migration or "")
