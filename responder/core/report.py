@@ -165,6 +165,8 @@ class IncidentOut(msgspec.Struct):
     destination: dict[str, str]
     application: AppOut
     owner: str
+    service: str  # as promotion names it
+    environment: str
     revisions: list[str]
     impact: str
     changed: str
@@ -208,6 +210,8 @@ def report(
         destination={"cluster": incident.destination, "namespace": incident.destination_namespace},
         application=AppOut(incident.app.namespace, incident.app.name, incident.project, incident.app_uid),
         owner=incident.owner,
+        service=incident.service,
+        environment=incident.environment,
         revisions=list(incident.revisions),
         impact=incident.impact,
         changed=incident.changed,
