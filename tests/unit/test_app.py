@@ -134,6 +134,17 @@ async def test_rules_that_are_none_stop_the_start(settings: Settings, text: str 
             pytest.fail("it started")
 
 
+async def test_rules_that_change_are_in_force_without_a_restart(settings: Settings) -> None:
+    assert settings.rules is not None
+    async with running(settings) as responder, aiohttp.ClientSession(responder.url, headers=HEADERS) as http:
+        settings.rules.write_text("version: 1\nrules: [{name: the new one, when: {}, do: [{alert: {}}]}]\n")
+        counted = {"rule": "the new one", "mode": "live"}
+        await until(lambda: responder.metrics.registry.get_sample_value("responder_rule_matches_total", counted) == 0)
+        async with http.get("/v1/rules") as answer:
+            told = await answer.json()
+        assert ([rule["name"] for rule in told["rules"]], told["trouble"]) == (["the new one"], "")
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from responder.core.actions import Mode
 from responder.core.argocd import Application, OperationPhase
 from responder.core.failure import Category, Diagnosis, Retry, StateLeft
-from responder.core.incident import Incident, IncidentState
+from responder.core.incident import Incident, IncidentState, RuleHit
 from responder.core.parenting import parent_of
 from responder.core.plan import Plan, plan
 from responder.core.situation import Situation
@@ -39,6 +40,18 @@ def test_a_failure_is_opened_described_decided_and_told() -> None:
     assert opened.impact == "the version before still serves, nothing of the new one was applied; its health is Healthy"
     assert opened.changed == "1111111111 -> 4f1d2c8a9b"
     assert found.wake_at == at(604)  # the floor
+
+
+def test_an_incident_remembers_which_rules_matched_and_what_it_was_about() -> None:
+    labels = (("app.kubernetes.io/part-of", "shop"), ("hook-responder.io/environment", "staging"))
+    base = seen()
+    assert base.app is not None
+    first = stored(plan(replace(base, app=replace(base.app, labels=labels))))
+    assert first.hits == (RuleHit("again", Mode.LIVE, at(60)),)
+    assert (first.service, first.environment) == ("shop", "staging")
+
+    gone = stored(plan(seen(now=at(90), incident=first, app=None)))
+    assert (gone.hits, gone.service, gone.environment) == (first.hits, "shop", "staging")
 
 
 def test_nothing_wrong_is_no_plan() -> None:
