@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.cluster import figures
-from tests.cluster.binaries import Binaries, MissingBinariesError, find_binaries
+from tests.cluster.binaries import Binaries, MissingBinariesError, check_machine, find_binaries
 from tests.cluster.cluster import Cluster, started
 from tests.cluster.databases import DatabaseError
-from tests.cluster.processes import NotReadyError
+from tests.cluster.processes import NotReadyError, tether
 from tests.cluster.running import ABSENT, VARIABLE, Running
 
 _TESTS = ("tests/cluster", "tests/contract/kubernetes")
@@ -30,6 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("act", choices=["build", "up", "run"], help="only build its programs; run it; run its tests")
     chosen, for_pytest = parser.parse_known_args(arguments)
     try:
+        check_machine()
         binaries = find_binaries()
     except MissingBinariesError as error:
         return _without_binaries(str(error), skippable=chosen.act == "run")
@@ -113,7 +114,9 @@ def _environment(running: Running) -> Mapping[str, str]:
 
 
 async def _pytest(environment: Mapping[str, str], arguments: Sequence[str]) -> int:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "pytest", *arguments, env=environment)
+    process = await asyncio.create_subprocess_exec(
+        *tether(), sys.executable, "-m", "pytest", *arguments, env=environment
+    )
     return await process.wait()
 
 

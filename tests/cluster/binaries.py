@@ -49,6 +49,13 @@ BUILT = (
     ),
     Tool("migrate", {"migrate": "github.com/golang-migrate/migrate/v4/cmd/migrate"}, tags="postgres mysql"),
 )
+_DEBIAN = {
+    "git": "git",
+    "mariadb-install-db": "mariadb-server",
+    "mariadbd": "mariadb-server",
+    "redis-server": "redis-server",
+    "setpriv": "util-linux",
+}
 _ARGOCD_FILES = (
     "manifests/crds/application-crd.yaml",
     "manifests/crds/applicationset-crd.yaml",
@@ -75,6 +82,18 @@ class Binaries(msgspec.Struct, frozen=True):
         names = [name for tool in BUILT for name in tool.packages]
         files = [Path(name).name for name in _ARGOCD_FILES]
         return [name for name in (*names, *files) if not self.path(name).is_file()]
+
+
+def check_machine() -> None:
+    """What is not built must be there."""
+    if os.geteuid() != 0:
+        raise MissingBinariesError("its kubelet makes mount and PID namespaces: run it as root")
+    searched = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"
+    packages = {package for program, package in _DEBIAN.items() if not shutil.which(program, path=searched)}
+    if not any(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
+        packages.add("postgresql")
+    if packages:
+        raise MissingBinariesError(f"RUNLEVEL=1 apt-get install {' '.join(sorted(packages))}")
 
 
 def find_binaries(environ: Mapping[str, str] = os.environ) -> Binaries:

@@ -51,7 +51,6 @@ class Cluster:
             mariadb_port=self._mariadb.port,
             kubelet_control=folder / "kubelet.socket",
             control=folder / "control.socket",
-            webhook_port=self._ports.free(),
         )
 
     async def start(self, kubernetes: Kubernetes) -> None:
@@ -70,8 +69,7 @@ class Cluster:
         await self._start(self._plane.apiserver(kubernetes))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._start(controller_manager))
-            if (_REPOSITORY / "tests/cluster/kubelet/__main__.py").exists():
-                group.create_task(self._start(self._kubelet(kubernetes)))
+            group.create_task(self._start(self._kubelet(kubernetes)))
             group.create_task(provide(kubernetes, self._binaries))
         await kubernetes.until(path("v1", "ServiceAccount", "default", "default"), bool)
 

@@ -106,7 +106,7 @@ class Process:
         return sum(_resident(pid) for pid in [self.pid, *descendants(self.pid)])
 
 
-def tether(user: str) -> list[str]:
+def tether(user: str = "") -> list[str]:
     """``setpriv`` becomes the program: it dies when the thread that started it does, so we start from the main one."""
     other = user and os.geteuid() == 0
     return ["setpriv", "--pdeathsig", "KILL", *(["--reuid", user, "--regid", user, "--init-groups"] if other else [])]

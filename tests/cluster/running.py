@@ -31,7 +31,6 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     mariadb_port: int
     kubelet_control: Path
     control: Path
-    webhook_port: int  # kept free for a responder that the notifications of all Applications go to
 
     def kubernetes(self) -> Kubernetes:
         return Kubernetes(self.url, self.token, self.ca)
