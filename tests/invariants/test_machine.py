@@ -1,16 +1,16 @@
-"""I1 to I7, I9 and I10 hold whatever happens: faults, crashes, a second responder, people, rules that want everything.
+"""I1 to I7, I9, I10 and I12 hold whatever happens: faults, crashes, a second responder, people, rules that want
+everything.
 
-More examples: HYPOTHESIS_PROFILE=invariants-long (profiles are at the end).
+With I11 (``test_waves``) 2,000 examples; 50,000 with a printed seed: ``python -m tests.bench invariants``.
 """
 
-import os
-
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from responder.core.actions import ActionKind
 from tests.invariants.monitor import Kind
+from tests.invariants.program import Program
 from tests.invariants.theatre import APP, Theatre
 from tests.invariants.transport import Fault
 
@@ -22,9 +22,11 @@ _kinds = st.sampled_from((*Kind, *_often))
 
 class Night(RuleBasedStateMachine):
     @initialize(
+        responders=st.sampled_from([1, 2]),
         retries=st.sampled_from([0, 0, 2]),
         self_heal=st.booleans(),
         sibling=st.sampled_from([None, None, Kind.WORKS, Kind.RUNS_ON]),
+        first=_seldom,
         kind=_kinds,
         again=_kinds,
         lives=st.integers(0, 8),
@@ -32,22 +34,32 @@ class Night(RuleBasedStateMachine):
     )
     def begin(
         self,
+        *,
+        responders: int,
         retries: int,
         self_heal: bool,
         sibling: Kind | None,
+        first: bool,
         kind: Kind,
         again: Kind,
         lives: int,
         looks: int,
     ) -> None:
-        """A version has just failed, or is about to; the next run may do something else."""
-        self.theatre = Theatre(retries=retries, self_heal=self_heal, sibling=sibling)
-        self.theatre.live(8, every=8)
-        self.theatre.fails(kind)
+        """A version has just failed, or is about to; the next run may do something else. ``first``: the one before it
+        did well."""
+        self.theatre = Theatre(responders=responders, retries=retries, self_heal=self_heal, sibling=sibling)
+        if first:
+            self.theatre.live(8, every=8)
+            self.theatre.fails(kind)
+        else:
+            self.theatre.next_runs = kind
         self.theatre.pass_time(lives)
         self.theatre.next_runs = again
         for _ in range(looks):
             self.theatre.look()
+
+    def program(self, which: int) -> Program:
+        return self.theatre.programs[which % len(self.theatre.programs)]
 
     # Time and the responders
 
@@ -57,7 +69,7 @@ class Night(RuleBasedStateMachine):
 
     @rule(which=_which, most=st.sampled_from([None, None, 1, 4, 12]))
     def a_responder_looks(self, which: int, most: int | None) -> None:
-        program = self.theatre.programs[which]
+        program = self.program(which)
         program.catch_up(most)
         program.step()
 
@@ -95,7 +107,7 @@ class Night(RuleBasedStateMachine):
 
     @rule(which=_which, after=st.integers(1, 25), lag=st.integers(0, 8))
     def one_crashes(self, which: int, after: int, lag: int) -> None:
-        program = self.theatre.programs[which]
+        program = self.program(which)
         program.catch_up()
         program.gate.crash_in = after
         program.step()
@@ -105,13 +117,13 @@ class Night(RuleBasedStateMachine):
 
     @rule(which=_which, fault=st.sampled_from(Fault))
     def a_write_will_fail(self, which: int, fault: Fault) -> None:
-        self.theatre.programs[which].transport.fault = fault
+        self.program(which).transport.fault = fault
 
     @rule(which=_which, looks=st.integers(1, 3), every=st.sampled_from([1.0, 4.0, 400.0]))
     def the_store_is_away(self, which: int, looks: int, every: float) -> None:
-        self.theatre.programs[which].store.away = True
+        self.program(which).store.away = True
         self.theatre.live(looks * every, every=every)
-        self.theatre.programs[which].store.away = False
+        self.program(which).store.away = False
 
     @rule(looks=st.integers(0, 3))
     def the_store_is_restored(self, looks: int) -> None:
@@ -146,11 +158,11 @@ class Night(RuleBasedStateMachine):
 
     @rule(which=_which, kind=st.sampled_from([ActionKind.RESYNC, ActionKind.TERMINATE, ActionKind.STOP_RETRIES]))
     def a_person_orders(self, which: int, kind: ActionKind) -> None:
-        self.theatre.order(self.theatre.programs[which], kind)
+        self.theatre.order(self.program(which), kind)
 
     @rule(which=_which)
     def a_person_resolves(self, which: int) -> None:
-        self.theatre.resolve(self.theatre.programs[which])
+        self.theatre.resolve(self.program(which))
 
     @precondition(lambda self: hasattr(self, "theatre"))
     @invariant()
@@ -160,13 +172,26 @@ class Night(RuleBasedStateMachine):
         assert not broken, broken
 
 
-_LONG = os.environ.get("HYPOTHESIS_PROFILE") == "invariants-long"
+def played(examples: int) -> settings:
+    return settings(
+        max_examples=examples, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
+    )
 
-TestNight = Night.TestCase
-TestNight.settings = settings(
-    max_examples=5_000 if _LONG else 200,
-    stateful_step_count=60 if _LONG else 8,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
-)
+
+# Apart only so that they can be played side by side: each draws its own nights.
+class FirstWatch(Night): ...
+
+
+class MiddleWatch(Night): ...
+
+
+class MorningWatch(Night): ...
+
+
+class ForenoonWatch(Night): ...
+
+
+TestFirstWatch, TestMiddleWatch = FirstWatch.TestCase, MiddleWatch.TestCase
+TestMorningWatch, TestForenoonWatch = MorningWatch.TestCase, ForenoonWatch.TestCase
+for watch in (TestFirstWatch, TestMiddleWatch, TestMorningWatch, TestForenoonWatch):
+    watch.settings = played(475)

@@ -132,21 +132,19 @@ class Recovery(RuleBasedStateMachine):
 
     @initialize(retries=st.sampled_from([0, 0, 1]), lives=st.integers(0, 8))
     def begin(self, retries: int, lives: int) -> None:
-        self.night = Outage(applications=4, retries=retries)
-        self.night.live(8, every=4)
+        self.night = Outage(applications=3, retries=retries)
         self.night.away = True
-        self.night.push()
         self.night.live(lives, every=2)
 
     @rule(away=st.booleans())
     def the_database_goes_or_returns(self, away: bool) -> None:
         self.night.away = away
 
-    @rule(broken=st.sets(st.sampled_from(["app-0", "app-1", "app-3"])))
+    @rule(broken=st.sets(st.sampled_from(["app-0", "app-1"])))
     def some_fail_for_themselves(self, broken: set[str]) -> None:
         self.night.broken = broken
 
-    @rule(names=st.lists(st.sampled_from(["app-0", "app-1", "app-2", "app-3"]), max_size=3, unique=True))
+    @rule(names=st.lists(st.sampled_from(["app-0", "app-1", "app-2"]), max_size=3, unique=True))
     def versions_are_pushed(self, names: list[str]) -> None:
         self.night.push(*names)
 
@@ -154,9 +152,9 @@ class Recovery(RuleBasedStateMachine):
     def somebody_syncs(self, name: str) -> None:
         self.night.world.sync(name)
 
-    @rule(seconds=st.integers(1, 8), every=st.sampled_from([0.6, 1.0, 2.5]))
-    def it_lives(self, seconds: int, every: float) -> None:
-        self.night.live(seconds, every=every)
+    @rule(looks=st.integers(1, 5), every=st.sampled_from([0.6, 1.0, 2.5]))
+    def it_lives(self, looks: int, every: float) -> None:
+        self.night.live(looks * every, every=every)
 
     @rule(seconds=st.sampled_from([5.0, 25.0, 90.0]))
     def time_passes(self, seconds: float) -> None:
@@ -186,5 +184,5 @@ class Recovery(RuleBasedStateMachine):
 
 TestRecovery = Recovery.TestCase
 TestRecovery.settings = settings(
-    max_examples=100, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
 )
