@@ -77,6 +77,7 @@ class Spill:
         self._due = asyncio.Event()
         self._batch: list[_Part] = []  # on its way to the store
         self._working = False
+        self._away = False  # the store refused the last commit: what is told does not wait for the next
 
     @property
     def idle(self) -> bool:
@@ -143,10 +144,15 @@ class Spill:
         return _Part(recording, recording.value(self._operations_of(recording.run)), chunks)
 
     async def _store_batch(self) -> bool:
+        early = self._away
+        for part in self._batch if early else ():
+            self._tell(part)
         stored = await self._commit([write for part in self._batch for write in self._writes(part)])
+        self._away = not stored
         batch, self._batch = self._batch, []
         for part in batch:
-            self._conclude(part, stored=stored)
+            self._settle(part, stored=stored)
+            self._tell(part, anew=early and stored)  # now its log can be read, too
         return stored
 
     def _writes(self, part: _Part) -> Iterator[Write]:
@@ -166,7 +172,7 @@ class Spill:
             return False
         return True
 
-    def _conclude(self, part: _Part, *, stored: bool) -> None:
+    def _settle(self, part: _Part, *, stored: bool) -> None:
         recording = part.recording
         for tape, _ in part.chunks:
             if stored:
@@ -177,8 +183,11 @@ class Spill:
             recording.stored = part.value
         else:
             recording.dirty = True
+
+    def _tell(self, part: _Part, *, anew: bool = False) -> None:
+        recording = part.recording
         before, recording.published = recording.published, part.value
         self.count_gaps(recording)
-        if before != part.value:
-            woken = before is None or without_counters(before) != without_counters(part.value)
+        if anew or before != part.value:
+            woken = anew or before is None or without_counters(before) != without_counters(part.value)
             self._publish(part.value, woken)
