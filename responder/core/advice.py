@@ -167,6 +167,7 @@ HISTORY = frozenset(
 )  # fmt: skip
 
 
+_NAME = '"$MIGRATION"'  # within a command: a variable of the reader's shell
 _BEGINS = re.compile(r"(?:^|[.:;?!] )the (?:failed migration|tool)\b")
 
 
@@ -203,12 +204,22 @@ def advised(diagnosis: Diagnosis, names: Names) -> Diagnosis:
 
 def fill(text: str, migration: str | None, tool: str | None) -> str:
     """A text with `{migration}` and `{tool}` in it; what is not known is said in words that need no name."""
-    named = f"version {migration}" if migration and migration.isdigit() else migration or "the failed migration"
     pieces = text.split("`")
-    pieces[0::2] = [piece.replace("{migration}", named) for piece in pieces[0::2]]
-    pieces[1::2] = [piece.replace("{migration}", migration or '"$MIGRATION"') for piece in pieces[1::2]]
+    pieces[0::2] = [piece.replace("{migration}", _named(migration)) for piece in pieces[0::2]]
+    pieces[1::2] = [piece.replace("{migration}", migration or _NAME) for piece in pieces[1::2]]
     told = "`".join(pieces).replace("{tool}", tool or "the tool")
     return _BEGINS.sub(lambda match: match.group().replace("the ", "The "), told)
+
+
+def named_later(text: str, migration: str | None) -> str:
+    """A text that was filled when nobody knew the migration's name yet: a later attempt has told it."""
+    if not migration:
+        return text
+    return text.replace(_named(None), _named(migration)).replace(_NAME, migration)
+
+
+def _named(migration: str | None) -> str:
+    return f"version {migration}" if migration and migration.isdigit() else migration or "the failed migration"
 
 
 def _of_state(diagnosis: Diagnosis) -> str:

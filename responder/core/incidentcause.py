@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from responder.core.advice import Names, advised
+from responder.core.advice import Names, advised, named_later
 from responder.core.argocd import OperationRecord
 from responder.core.attempts import Attempt, AttemptHook, OperationView
 from responder.core.clusterfacts import Fact, advice_for, recognise
@@ -82,7 +82,8 @@ def diagnose_incident(
     if not told:
         return None
     diagnosis = worst(told[0].diagnosis, [t.diagnosis for t in told])
-    return msgspec.structs.replace(diagnosis, consequences=consequences(told))
+    advice = named_later(diagnosis.advice, diagnosis.migration)
+    return msgspec.structs.replace(diagnosis, advice=advice, consequences=consequences(told))
 
 
 def _waiting(number: int, view: OperationView, stuck: Set[tuple[datetime, str]]) -> Told | None:

@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 
 from responder.core.alert import Delivery, Severity
+from responder.core.argocd import OperationPhase, ResourceResult
 from responder.core.deciding import Case, decide
 from responder.core.evidence import Gap, GapReason
+from responder.core.failure import Category
 from responder.core.report import report
 from responder.core.wording import ago, alert, next_step
 from tests.unit.core.deciding import BROKEN, POLICY, SAFE, incident, situation
@@ -115,3 +117,57 @@ def test_the_next_step_is_the_advice_or_follows_from_the_cause() -> None:
 
 def test_ages_are_told_in_one_unit() -> None:
     assert [ago(at(0), at(s)) for s in (-5, 59, 60, 3600, 90000)] == ["0 s", "59 s", "1 min", "1 h", "1 d"]
+
+
+def test_what_the_sync_could_not_apply_is_told_beside_its_hooks() -> None:
+    deployment = ResourceResult(
+        "Deployment", "shop", "api", "apps", "SyncFailed", "spec.selector: field is immutable", sync_phase="Sync"
+    )
+    record = operation(
+        OperationPhase.FAILED, told(1, hook(hook_phase="Succeeded"), 2), told(1, deployment, 3), finished=3
+    )
+    out = report(incident(), views([record]), {})
+
+    assert [msgspec.to_builtins(r) for r in out.operations[0].attempts[0].resources] == [
+        {
+            "group": "apps",
+            "kind": "Deployment",
+            "namespace": "shop",
+            "name": "api",
+            "status": "SyncFailed",
+            "sync_phase": "Sync",
+            "message": "spec.selector: field is immutable",
+        }
+    ]
+
+
+def test_weak_points_of_the_hook_that_was_seen_are_told_once() -> None:
+    weak = shown()["findings"]
+
+    assert {(f["hook"], f["rule"]) for f in weak} >= {("Job shop/db-migrate", "no-deadline")}
+    assert len({(f["rule"], f["what"]) for f in weak}) == len(weak)
+    assert set(weak[0]) == {"hook", "rule", "severity", "what", "why", "instead", "source"}
+
+
+def test_an_alert_tells_the_first_consequences_and_keeps_the_others_as_details() -> None:
+    later = ("attempt 2: one", "attempt 3: two", "attempt 4: three")
+    told_so = msgspec.structs.replace(
+        SAFE, consequences=later, advice="Look there.", command="kubectl get pods", owner="DBA", key_line="gone"
+    )
+    said = alert(incident(diagnosis=told_so, changed=""), Severity.WARNING, POLICY, at(60))
+
+    assert said.what == "connection-refused: gone. Then attempt 2: one. Then attempt 3: two."
+    assert said.details[0] == "attempt 4: three"
+    assert said.next == "Next: Look there. Begin with: kubectl get pods (likely with: DBA)"
+
+
+def test_what_is_no_failure_is_not_called_one() -> None:
+    waits = msgspec.structs.replace(SAFE, category=Category.NONE, key_line="it has ended well")
+    unsure = msgspec.structs.replace(SAFE, category=Category.UNKNOWN)
+
+    assert alert(incident(diagnosis=waits), Severity.WARNING, POLICY, at(60)).title == (
+        "shop/orders: db-migrate ended well, Argo CD still waits"
+    )
+    assert alert(incident(diagnosis=unsure), Severity.WARNING, POLICY, at(60)).title == (
+        "shop/orders: db-migrate cause unknown"
+    )

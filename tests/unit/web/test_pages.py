@@ -103,6 +103,34 @@ async def test_the_page_says_cause_state_left_and_whether_it_may_run_again(world
     assert "2026_10_03_101500_invoices_and_unique_email" in page
 
 
+async def test_the_page_tells_consequences_weak_points_the_next_command_and_whose_it_likely_is(
+    world: World, client: Client
+) -> None:
+    opened = await world.fail(redacted(HALF_APPLIED))
+    assert opened.diagnosis is not None
+    later = msgspec.structs.replace(opened.diagnosis, consequences=("attempts 2 to 5: met what attempt 1 had left",))
+    await world.store.commit(PutIncident(msgspec.structs.replace(opened, diagnosis=later)))
+
+    page = text_of(await shown(client, f"/incidents/{opened.id}"))
+
+    assert "Then Attempts 2 to 5: met what attempt 1 had left" in page
+    assert "php artisan migrate:status" in page
+    assert "Likely with: app team" in page
+    assert "Weak points of how the hook is written" in page
+    assert "ActiveDeadlineSeconds is not set Job shop/" in page
+
+
+async def test_a_runbook_tells_each_tools_own_command_and_what_the_database_can_be_asked(client: Client) -> None:
+    dirty = text_of(await shown(client, "/runbooks/dirty-state"))
+    lock = text_of(await shown(client, "/runbooks/lock-timeout"))
+
+    assert "flyway info" in dirty
+    assert "npx prisma migrate status" in dirty
+    assert "When something was left behind" in dirty
+    assert "show full processlist" in lock
+    assert "Likely with: DBA" in lock
+
+
 async def test_the_lines_that_the_cause_rests_on_are_marked(world: World, client: Client) -> None:
     opened = await world.fail(redacted(HALF_APPLIED), dropped=1200)
 
