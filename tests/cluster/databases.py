@@ -65,7 +65,7 @@ class MariaDb:
         await _run("", *command, log=self._log)
         (self._folder / "first.sql").write_text(
             f"ALTER USER root@localhost IDENTIFIED BY '{PASSWORD}';\n"
-            f"CREATE USER IF NOT EXISTS root@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
+            f"CREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n"
             "GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n"
         )
 

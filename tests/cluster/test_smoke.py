@@ -1,7 +1,12 @@
 """The cluster itself: what every story relies on."""
 
+import asyncio
+import re
+from pathlib import Path
+
 import pytest
 
+from tests.cluster.databases import PASSWORD
 from tests.cluster.kubernetes import Kubernetes, path
 from tests.cluster.manifests import config_map, hook
 from tests.cluster.running import Running
@@ -54,3 +59,24 @@ async def test_programs_can_be_stopped_frozen_and_started_again(running: Running
     assert await running.tell("argocd-application-controller", "resume") is not None
     with pytest.raises(RuntimeError, match="there are redis, git, etcd"):
         await running.tell("nonsense", "stop")
+
+
+async def test_golang_migrate_reaches_both_databases(running: Running, scenario: str, tmp_path: Path) -> None:
+    (tmp_path / "1_orders.up.sql").write_text("CREATE TABLE orders (id int);")
+    await told("psql", running.postgres, "-c", f'CREATE DATABASE "{scenario}"')
+    mariadb = ["mariadb", "--host=127.0.0.1", f"--port={running.mariadb_port}", "--user=root", f"-p{PASSWORD}"]
+    await told(*mariadb, "-e", f"CREATE DATABASE `{scenario}`")
+    postgres = running.postgres.removesuffix("postgres") + f"{scenario}?sslmode=disable"
+    for database in (postgres, running.mariadb + scenario):
+        migrate = (str(running.binaries / "migrate"), f"-path={tmp_path}", f"-database={database}")
+        assert re.match(r"1/u orders \(", await told(*migrate, "up"))
+        assert await told(*migrate, "version") == "1\n"
+
+
+async def told(*command: str) -> str:
+    """What it said, on both streams."""
+    pipe, stdout = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=stdout)
+    said, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, said
+    return said.decode()
