@@ -78,11 +78,9 @@ class RuleAction(msgspec.Struct, frozen=True):
             case ActionKind.RESYNC:
                 return {"delay": format_duration(self.delay)}
             case ActionKind.ALERT:
-                return {
-                    "severity": self.severity,
-                    "after": format_duration(self.after),
-                    **({"receiver": self.receiver} if self.receiver else {}),
-                }
+                after = {"after": format_duration(self.after)} if self.after else {}
+                receiver = {"receiver": self.receiver} if self.receiver else {}
+                return {"severity": self.severity, **after, **receiver}
             case ActionKind.BLOCK:
                 lasts = {} if self.lasts is None else {"for": format_duration(self.lasts)}
                 return {"environments": ",".join(self.environments), **lasts}

@@ -100,7 +100,7 @@ async def test_everything_can_be_unfolded(screen: Screen, opened: Incident) -> N
 
 async def test_the_other_pages_are_in_order(screen: Screen, opened: Incident) -> None:
     assert opened.state.open
-    for path in ("/blocks", "/health", "/runbooks/dirty-state", "/incidents?state="):
+    for path in ("/blocks", "/rules", "/health", "/runbooks/dirty-state", "/incidents?state="):
         await screen.go(path)
         await in_order(screen)
 
