@@ -56,5 +56,8 @@ async def repository(running: Running, scenario: str) -> Repository:
 @pytest.fixture
 async def story(running: Running, kubernetes: Kubernetes, namespace: str, tmp_path: Path) -> AsyncIterator[Story]:
     made = Story(running, kubernetes, namespace, tmp_path)
-    yield made
-    await made.close()
+    try:
+        yield made
+        await made.check_lines()
+    finally:
+        await made.close()

@@ -1,14 +1,18 @@
 """A story: a namespace, Applications in it, the responder that watches them, and what must be true in the end."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from tests.cluster import figures
 from tests.cluster.application import Application, Manifests
 from tests.cluster.git import Repository
 from tests.cluster.installation import Installation
 from tests.cluster.kubernetes import Json, Kubernetes, path
+from tests.cluster.lines import Comparison, compare, count_written
 from tests.cluster.running import Running
 from tests.service.process import Service
 
@@ -21,6 +25,8 @@ class Story:
         self.installation = Installation(running, kubernetes, namespace, folder)
         self._stack = AsyncExitStack()
         self._responder: Service | None = None
+        self._before: frozenset[str] = frozenset()
+        self.loses_lines = ""  # why this story may, when it may: the responder is killed, a log cannot be read...
 
     @property
     def responder(self) -> Service:
@@ -29,6 +35,7 @@ class Story:
 
     async def respond(self, **installed: Any) -> Service:
         """Installs the responder (see ``Installation.install``) and waits until it watches."""
+        self._before = frozenset(count_written(self._kept))
         self._responder = await self.installation.install(**installed)
         await self._stack.enter_async_context(self._responder)
         await self._responder.until_ready()
@@ -54,6 +61,31 @@ class Story:
 
         [incident] = await self.responder.until_incidents(one, within=within)
         return incident
+
+    async def compare_lines(self, *, within: float = 30) -> Comparison:
+        """What the Pods here wrote, and what was recorded of it, as soon as these are equal or at the end."""
+        found = self._compared()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while (found := self._compared()).differing:  # noqa: ASYNC110 - another process cannot set our events
+                    await asyncio.sleep(0.1)
+        return found
+
+    def _compared(self) -> Comparison:
+        return compare(self._kept, self.installation.folder / "responder.db", self._before)
+
+    @property
+    def _kept(self) -> Path:
+        return self.running.folder / "kubelet/logs" / self.namespace
+
+    async def check_lines(self) -> None:
+        """Every line that a Pod wrote while the responder watched is kept, or counted as dropped."""
+        if self._responder is None or self.loses_lines:
+            return
+        found = await self.compare_lines()
+        figures.record("lines written by Pods", found.lines_written, "lines")
+        figures.record("lines recorded", found.lines_recorded, "lines")
+        assert not found.differing, f"lines written, and what was recorded: {found.differing}"
 
     async def close(self) -> None:
         await self._stack.aclose()

@@ -150,7 +150,8 @@ class Container:
         message.touch()
         message.chmod(0o666)
         rotate_at = self.pod.faults.get("log-rotate")
-        log = Log(folder / f"{self.restarts}.log", int(rotate_at) if rotate_at else None)
+        kept = self.pod.host.kept / self.pod.namespace / self.pod.uid / self.name / str(self.restarts)
+        log = Log(folder / f"{self.restarts}.log", int(rotate_at) if rotate_at else None, kept)
         self._out_of_memory, self._written = False, b""
         process = Process(self._specification(image, variables, base, message), log, self._on_output)
         container_id = f"containerd://{uuid.uuid4().hex}{uuid.uuid4().hex}"

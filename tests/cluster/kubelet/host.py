@@ -17,6 +17,7 @@ class Host:
     images: Images
     node: str
     state: Path
+    kept: Path  # every log that was ever written: NAMESPACE/POD-UID/CONTAINER/RESTART/GENERATION.log
     back_off: float
     service_host: str
     service_port: str

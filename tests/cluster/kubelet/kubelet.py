@@ -116,6 +116,7 @@ async def serve(options: Options) -> None:
             images=Images(table),
             node=options.node,
             state=options.state,
+            kept=options.state / "logs",
             back_off=options.back_off,
             service_host=server.hostname or "",
             service_port=str(server.port or 443),

@@ -1,6 +1,7 @@
 """The log of one run of a container, in the file format of the CRI, and what ``GET .../log`` gives of it."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -35,15 +36,19 @@ def _second(seconds: int) -> str:
 
 
 class Log:
-    """``rotate_at``: the file begins anew after so many lines; who asks later gets the newest file only."""
+    """``rotate_at``: the file begins anew after so many lines; who asks later gets the newest file only.
 
-    def __init__(self, path: Path, rotate_at: int | None = None) -> None:
+    ``kept``: a folder in which each file has a second name, so that it can be counted when the Pod is gone.
+    """
+
+    def __init__(self, path: Path, rotate_at: int | None = None, kept: Path | None = None) -> None:
         self.path = path
         self.ended = False
         self._rotate_at = rotate_at
-        self._file: BinaryIO = path.open("wb")
+        self._kept = kept
         self._lines = 0
         self._generation = 0
+        self._file: BinaryIO = self._open()
         self._last = 0
         self._rest = {b"stdout": b"", b"stderr": b""}
         self._grown = asyncio.Event()
@@ -75,9 +80,16 @@ class Log:
     def rotate(self) -> None:
         self._file.close()
         self.path.unlink()  # who reads it now reads on to its end
-        self._file = self.path.open("wb")
         self._lines = 0
         self._generation += 1
+        self._file = self._open()
+
+    def _open(self) -> BinaryIO:
+        file = self.path.open("wb")
+        if self._kept is not None:
+            self._kept.mkdir(parents=True, exist_ok=True)
+            os.link(self.path, self._kept / f"{self._generation}.log")
+        return file
 
     def _entry(self, stream: bytes, tag: bytes, content: bytes) -> None:
         if self._rotate_at is not None and self._lines >= self._rotate_at:
