@@ -212,6 +212,15 @@ class KillSwitch(Model):
     name: str = "responder-killswitch"
 
 
+class LeaseConfig(Model):
+    """With it several processes may run, of which one works. SQLite has one process anyway, so it is off."""
+
+    enabled: bool = False
+    namespace: str = "hook-responder"
+    name: str = "hook-responder"
+    lasts: Span = timedelta(seconds=15)  # without a sign of its holder; then another takes it
+
+
 class Retention(Model):
     incidents: Span = timedelta(days=90)
     logs: Span = timedelta(days=30)
@@ -235,6 +244,7 @@ class Settings(Model):
     promotion: Promotion = Promotion()
     actions: Actions = Actions()
     killswitch: KillSwitch = KillSwitch()
+    lease: LeaseConfig = LeaseConfig()
     retention: Retention = Retention()
 
     @model_validator(mode="after")

@@ -5,14 +5,23 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from uuid import uuid4
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from responder import auditing
-from responder.app import Responder
+from responder.app import Responder, connect
 from responder.cluster.errors import ApiError
+from responder.cluster.lease import Lease, LeaseLostError
 from responder.config import Settings
 from responder.exits import COULD_NOT_ASK, GOOD
+from responder.metrics import Metrics
 from responder.ports import StoreError
 from responder.wallclock import WallClock
 
@@ -36,7 +45,12 @@ def run_service(settings: Settings) -> int:
     return GOOD
 
 
-_CANNOT = (StoreError, ApiError, OSError)  # a store in use, credentials that are none, a port that is taken
+_CANNOT = (
+    StoreError,
+    ApiError,
+    OSError,
+    LeaseLostError,
+)  # a store in use, credentials that are none, a port that is taken
 
 
 def _ended_by(error: BaseException) -> int:
@@ -55,6 +69,12 @@ async def _service(settings: Settings) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    async with _leading(settings, ended) as ours:
+        if ours:
+            await _serve(settings, ended)
+
+
+async def _serve(settings: Settings, ended: asyncio.Event) -> None:
     async with Responder.open(settings, clock=WallClock()) as responder, asyncio.TaskGroup() as tasks:
         running = tasks.create_task(responder.run())
         await responder.listening.wait()
@@ -66,6 +86,64 @@ async def _service(settings: Settings) -> None:
         if late:
             log.error("did not end in time: cut off, as by kill -9; the next start goes on from what is recorded")
             os._exit(COULD_NOT_ASK)
+
+
+@asynccontextmanager
+async def _leading(settings: Settings, ended: asyncio.Event) -> AsyncIterator[bool]:
+    """Holds the Lease, where one is wanted: the store is not opened before. False: told to end while we waited.
+
+    Whoever loses it ends at once with everything it runs, and waits for it anew when it is started again.
+    """
+    if not settings.lease.enabled:
+        yield True
+        return
+    wanted = settings.lease
+    async with await connect(settings.clusters[0], Metrics(CollectorRegistry())) as kubernetes:
+        lease = Lease(
+            kubernetes,
+            namespace=wanted.namespace,
+            name=wanted.name,
+            identity=f"{socket.gethostname()}_{uuid4()}",
+            clock=WallClock(),
+            lasts=wanted.lasts.total_seconds(),
+        )
+        async with _waiting(settings), asyncio.TaskGroup() as tasks:
+            acquiring, told = tasks.create_task(lease.acquire()), tasks.create_task(ended.wait())
+            await asyncio.wait([acquiring, told], return_when=asyncio.FIRST_COMPLETED)
+            acquiring.cancel()
+            told.cancel()
+        if ended.is_set():
+            yield False
+            return
+        async with asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(lease.keep())
+            log.info("the Lease is ours")
+            yield True
+            keeping.cancel()
+
+
+@asynccontextmanager
+async def _waiting(settings: Settings) -> AsyncIterator[None]:
+    """Alive and not ready: so a Pod that waits for the Lease is not restarted for it."""
+    app = web.Application()
+    app.router.add_get("/healthz", _alive)
+    app.router.add_route("*", "/{path:.*}", _elsewhere)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.listen.host, settings.listen.port).start()
+        log.info("waiting for the Lease")
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _alive(_: web.Request) -> web.Response:
+    return web.Response(text="ok, and another process does the work\n")
+
+
+async def _elsewhere(_: web.Request) -> web.Response:
+    return web.Response(status=503, text="another process does the work\n", headers={"Retry-After": "5"})
 
 
 class JsonLines(logging.Formatter):

@@ -197,6 +197,10 @@ class Kubernetes:
     async def create(self, path: str, body: bytes, *, query: Query = (), deadline: float = 10.0) -> bytes:
         return await self._call("create", "POST", path, query, {"Content-Type": JSON}, body=body, deadline=deadline)
 
+    async def replace(self, path: str, body: bytes, *, deadline: float = 10.0) -> bytes:
+        """``body`` is the whole object with the resourceVersion that was read: 409 when it has changed since."""
+        return await self._call("update", "PUT", path, (), {"Content-Type": JSON}, body=body, deadline=deadline)
+
     async def merge_patch(self, path: str, body: bytes, *, strict: bool = True, deadline: float = 10.0) -> bytes:
         """``strict``: a field the server does not know is 422; otherwise it would be dropped with 200."""
         query = [("fieldValidation", "Strict")] if strict else []
