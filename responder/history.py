@@ -1,7 +1,7 @@
 """The past of incidents as the store has it: operations and hooks joined, each failed hook diagnosed anew."""
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from responder.config import Settings
 from responder.core.attempts import Admission, OperationView, join
@@ -14,6 +14,7 @@ from responder.ports import IncidentQuery
 from responder.store.reading import StoreReader
 
 _PAGE = 200
+_LOOK_BACK = timedelta(days=1)  # a Job of before may stand in the way of an operation
 
 
 class History:
@@ -45,7 +46,8 @@ class History:
 
     async def _past(self, incident: Incident) -> Past:
         records = await self._store.operations(incident.app_uid)
-        views = join(records, await self._store.hook_runs(incident), self._admission(incident))
+        runs = await self._store.hook_runs(incident.app, since=incident.opened_at - _LOOK_BACK)
+        views = join(records, runs, self._admission(incident))
         ours = tuple(v for v in views if v.record.started_at in incident.operations)
         return Past(incident, ours, await self._diagnoses(ours))
 

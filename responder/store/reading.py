@@ -1,10 +1,11 @@
 """The store of a service that may be running, to be asked and never written: another connection, read-only."""
 
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from responder.core.argocd import OperationRecord
+from responder.core.argocd import AppKey, OperationRecord
 from responder.core.evidence import LogChunk
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident
@@ -39,8 +40,8 @@ class StoreReader:
     async def operations(self, app_uid: str) -> list[OperationRecord]:
         return list(await self._readers.run(lambda db: reads.operations(db, app_uid, reads.ALL)))
 
-    async def hook_runs(self, incident: Incident) -> list[HookRun]:
-        return list(await self._readers.run(lambda db: reads.hook_runs(db, incident.app, None)))
+    async def hook_runs(self, app: AppKey, *, since: datetime) -> list[HookRun]:
+        return list(await self._readers.run(lambda db: reads.hook_runs(db, app, since)))
 
     async def log(self, key: str) -> LogChunk | None:
         return await self._readers.run(lambda db: reads.log(db, key))
