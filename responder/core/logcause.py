@@ -1,5 +1,7 @@
 """Which failure in a log is the cause: the database's own words before a runtime's, the first before the last."""
 
+import re
+
 import msgspec
 
 from responder.core.failure import Category, Confidence
@@ -19,6 +21,8 @@ _ECHO = 10  # weights below are consequences: never a cause where there is anoth
 _GENERIC = 24  # words that any migration tool may use
 _STATEMENT = 28  # from here on a database speaks
 _TOOL = 36  # and from here on the migration tool
+_NOTICE_LINES = 5
+_MEMBER = re.compile(r"\b(?:code|message|detail|hint): ")
 _KILLED_BY = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
 
@@ -37,6 +41,7 @@ class Cause(msgspec.Struct, frozen=True):
 
 def find_cause(log: Findings, exit_code: int | None) -> Cause:
     failures = [f for f in log.saying(Says.FAILURE) if f.category is not Category.NONE]
+    failures = _without_notices(log, failures)
     if exit_code == 0:
         return _despite_success(log, failures)
     standing = _standing(log, failures)
@@ -48,6 +53,13 @@ def find_cause(log: Findings, exit_code: int | None) -> Cause:
     cause = _chosen(standing, while_connecting=_while_connecting(log))
     lasting = any(f.category is cause.category and f.signature.passes is False for f in failures)
     return msgspec.structs.replace(cause, passes=False) if lasting else cause
+
+
+def _without_notices(log: Findings, failures: list[Finding]) -> list[Finding]:
+    """A notice that is printed over several lines has a code, which is no failure."""
+    opened = (f.order for f in log.saying(Says.TOOL) if "notice" in f.groups)
+    within = {order + n for order in opened for n in range(1, _NOTICE_LINES)}
+    return [f for f in failures if f.order not in within or not _MEMBER.search(f.line.text)]
 
 
 def _none() -> Cause:
