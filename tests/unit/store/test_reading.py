@@ -23,7 +23,7 @@ async def test_what_a_service_keeps_is_read_while_it_runs(tmp_path: Path) -> Non
         assert await reader.log(log.key) == log
 
 
-async def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no store here"):
         StoreReader(tmp_path / "responder.db")
     assert list(tmp_path.iterdir()) == []
