@@ -61,11 +61,11 @@ def test_every_text_is_whole_with_and_without_its_names(migration: str | None, t
 
 
 def test_a_version_is_told_as_one_and_what_is_not_known_needs_no_name() -> None:
-    text = "{tool} has marked {migration} as failed. `repair {migration}`"
+    text = "{tool} keeps a marker of {migration}. `repair {migration}`"
 
-    assert fill(text, "42", "goose") == "goose has marked version 42 as failed. `repair 42`"
-    assert fill(text, "add_orders", None) == "The tool has marked add_orders as failed. `repair add_orders`"
-    assert fill(text, None, None) == 'The tool has marked the failed migration as failed. `repair "$MIGRATION"`'
+    assert fill(text, "42", "goose") == "goose keeps a marker of version 42. `repair 42`"
+    assert fill(text, "add_orders", None) == "The tool keeps a marker of add_orders. `repair add_orders`"
+    assert fill(text, None, None) == 'The tool keeps a marker of the failed migration. `repair "$MIGRATION"`'
 
 
 def test_a_dirty_version_that_the_log_does_not_name() -> None:

@@ -117,7 +117,7 @@ async def test_the_page_tells_consequences_weak_points_the_next_command_and_whos
     assert "php artisan migrate:status" in page
     assert "Likely with: app team" in page
     assert "Weak points of how the hook is written" in page
-    assert "ActiveDeadlineSeconds is not set Job shop/" in page
+    assert "activeDeadlineSeconds is not set Job shop/" in page
 
 
 async def test_a_runbook_tells_each_tools_own_command_and_what_the_database_can_be_asked(client: Client) -> None:
