@@ -132,7 +132,8 @@ async def _waiting(settings: Settings) -> AsyncIterator[None]:
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.listen.host, settings.listen.port).start()
-        log.info("waiting for the Lease")
+        host, port = runner.addresses[0][:2]
+        log.info("waiting for the Lease", extra={"url": f"http://{host}:{port}"})
         yield
     finally:
         await runner.cleanup()

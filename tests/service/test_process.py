@@ -1,11 +1,13 @@
 """How the process begins and ends."""
 
 import asyncio
+import json
 import signal
 import sys
 import time
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from responder.demo.api import Api
@@ -117,3 +119,44 @@ async def test_check_of_what_we_ship_finds_nothing() -> None:
 
     assert (status, error) == (0, "")
     assert "no errors" in out
+
+
+async def test_with_a_lease_a_second_process_waits_and_takes_over_when_the_first_is_killed(tmp_path: Path) -> None:
+    objects = Objects(WallClock())
+    prepare(objects, [])
+    async with ApiServer(Api(objects)) as server:
+        config = write_config(tmp_path, server.url, _RULES, lease={"enabled": True, "lasts": "2s"})
+        async with Service(config) as first:
+            await first.until_ready()
+            second = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "responder", "serve", "--config", str(config), stdout=asyncio.subprocess.PIPE
+            )
+            waits = await _said(second, "waiting for the Lease")
+            assert await _status(f"{waits}/healthz") == 200
+            assert await _status(f"{waits}/readyz") == 503
+            holder = objects.get("Lease", "hook-responder", "hook-responder")["spec"]["holderIdentity"]
+            await first.kill()
+
+            serves = await _said(second, "serving")
+            assert await _status(f"{serves}/healthz") == 200
+            lease = objects.get("Lease", "hook-responder", "hook-responder")["spec"]
+            assert lease["holderIdentity"] not in ("", holder)
+            objects.delete("Lease", "hook-responder", "hook-responder")  # as if another had taken it
+
+            assert await second.wait() == 4
+
+
+async def _said(process: asyncio.subprocess.Process, message: str) -> str:
+    """The address in that line of its log."""
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while line := await process.stdout.readline():
+            told = json.loads(line)
+            if told["message"] == message:
+                return str(told["url"])
+    raise AssertionError(f"it ended without saying {message!r}")
+
+
+async def _status(url: str) -> int:
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        return answer.status
