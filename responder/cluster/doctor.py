@@ -195,6 +195,8 @@ async def examine(
     findings = setup.clock(config.name, now - server) if server is not None else []
     findings += setup.keeps_to(config.name, watched, argocd_here=first)
     wanted = setup.argocd_rights(watched, asked_by_others=outside) if first else []
+    if first and settings.lease.enabled:
+        wanted += setup.lease_rights(settings.lease.namespace)
     wanted += setup.hook_rights(watched, await _operators(kubernetes))
     findings += setup.missing_rights(config.name, await rights.missing(wanted), account)
     if first:

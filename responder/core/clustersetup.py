@@ -95,6 +95,10 @@ def hook_rights(watched: Watched, operated: Sequence[str] = ()) -> list[Right]:
     return [*read, *(Right("get", "", "pods", ns, "log") for ns in watched.hooks)]
 
 
+def lease_rights(namespace: str) -> list[Right]:
+    return [Right(verb, "coordination.k8s.io", "leases", namespace) for verb in ("get", "create", "update")]
+
+
 def acting_rights(watched: Watched) -> list[Right]:
     """Applications by place, then stale Jobs."""
     patches = [Right("patch", "argoproj.io", "applications", ns) for ns in watched.applications]

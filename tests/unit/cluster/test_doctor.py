@@ -93,6 +93,14 @@ async def test_a_namespace_without_a_role_binding_gets_the_very_command(it: Clin
     )
 
 
+async def test_a_lease_that_may_not_be_taken(it: Clinic) -> None:
+    it.settle(lease={"enabled": True})
+
+    (finding,) = await it.found()
+    assert finding.id == "rbac-reader"
+    assert finding.details == ("create, update leases.coordination.k8s.io in namespace hook-responder",)
+
+
 async def test_live_without_the_right_to_act(it: Clinic) -> None:
     it.api.allow = lambda ask: actuator(ask) and (ask.verb, ask.resource) != ("delete", "jobs")
 
