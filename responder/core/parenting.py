@@ -49,10 +49,7 @@ def _recovery(parent: Incident, resyncs: Sequence[ActionRecord]) -> list[Timelin
     for action in resyncs:
         if action.incident_id not in parent.children:
             continue
-        place = (
-            "canary" if action.wave == 1 else f"in a wave of {action.wave}" if action.wave else "before it was known"
-        )
-        entries.append(TimelineEntry(action.begun_at, f"resync of {action.app} begun ({place})", action.by))
+        entries.append(TimelineEntry(action.begun_at, f"resync of {action.app} begun{_place(action.wave)}", action.by))
         if action.outcome.result in _ENDED and action.outcome.at is not None:
             said = f"resync of {action.app} {action.outcome.result.value}"
             entries.append(TimelineEntry(action.outcome.at, said, "argocd"))

@@ -12,6 +12,7 @@ LogKey = tuple[str, str, int]  # Pod uid, container, restart
 
 _SETTLE_SECONDS = 20.0
 _TURN_SECONDS = 0.001  # between two looks: the watches, the store's thread and the loop would all have to tell us
+_TURNS = 10
 _PATIENCE_SECONDS = 4.0  # a slow machine must not move time
 
 
@@ -34,6 +35,8 @@ class Settling:
         try:
             async with asyncio.timeout(_SETTLE_SECONDS):
                 moved = time.monotonic()
+                for _ in range(_TURNS):  # whoever slept until now wakes, and whom that wakes
+                    await asyncio.sleep(0)
                 while self._behind():
                     await asyncio.sleep(_TURN_SECONDS)
                     if self._clock.next_due is not None and time.monotonic() - moved > _PATIENCE_SECONDS:

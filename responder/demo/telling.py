@@ -66,6 +66,9 @@ class Teller:
             self.say(f"  {_decision(decision)}")
         if incident["children"]:
             self.say(f"  one cause for {len(incident['children'])} Applications")
+            for event in incident["timeline"]:
+                if event["what"].startswith("resync of "):
+                    self.say(f"  {_clock(event['at'])} {plain(event['what'])}")
         self.say(f"  paged: {paged or 'nobody'}")
 
     def gates(self, answers: Mapping[tuple[str, str], str]) -> None:
@@ -105,7 +108,8 @@ def _decision(decision: Json) -> str:
         came = plain("; ".join(decision["verdict"]["reasons"]))
     else:
         came = "done" if decision["action"] == "block" else ""
-    return f"{decision['action']} {result} by rule {decision['rule']!r}{f': {came}' if came else ''}"
+    by = f", approved by {decision['approved_by']}" if decision.get("approved_by") else ""
+    return f"{decision['action']} {result} by rule {decision['rule']!r}{by}{f': {came}' if came else ''}"
 
 
 def _done_at(decision: Json) -> str:
