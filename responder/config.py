@@ -203,6 +203,7 @@ class Actions(Model):
     expire_after: Span = timedelta(minutes=15)
     historic_after: Span = timedelta(minutes=30)
     alert_floor: Span = timedelta(minutes=10)
+    own_applications: tuple[str, ...] = ("*/hook-responder", "*/argocd-hook-responder")  # never acted upon
     group_wait: Duration = timedelta(seconds=10)  # so that one dead database is one page
     opt_in_manual: bool = False  # resync Applications without auto-sync
 

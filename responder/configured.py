@@ -147,6 +147,7 @@ def _policy(settings: Settings) -> Policy:
         per_application_day=actions.ceilings.per_application_day,
         per_responder_hour=actions.ceilings.per_responder_hour,
         per_cause=actions.ceilings.per_cause,
+        own_applications=actions.own_applications,
         expire_after=actions.expire_after,
         historic_after=actions.historic_after,
         alert_floor=actions.alert_floor,

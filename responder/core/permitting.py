@@ -3,6 +3,7 @@
 from responder.core.actions import Mode, OutcomeResult, Reason, Switch
 from responder.core.candidate import Candidate, word
 from responder.core.limiting import SPENT
+from responder.core.rules import glob
 
 _MODE_ANNOTATION = "hook-responder.io/mode"
 
@@ -75,7 +76,7 @@ def present(c: Candidate) -> Reason:
         return Reason("application", "the Application is being deleted")
     if app.annotation("argocd.argoproj.io/skip-reconcile") == "true":
         return Reason("application", "the Application is set to skip-reconcile")
-    if str(app.key) in c.situation.policy.own_applications:
+    if any(glob(own, str(app.key)) for own in c.situation.policy.own_applications):
         return Reason("application", "it is our own Application, or an ancestor of it")
     return Reason("application", "the Application is there", passed=True)
 

@@ -55,7 +55,7 @@ class Policy(msgspec.Struct, frozen=True):
     routes: Routes = Routes()
     url: str = ""  # of ourselves, for links
     argocd_url: str = ""
-    own_applications: frozenset[str] = frozenset()  # "namespace/name" of ours and its ancestors
+    own_applications: tuple[str, ...] = ()  # globs of "namespace/name": ours and its ancestors
 
 
 class Situation(msgspec.Struct, frozen=True):

@@ -123,7 +123,7 @@ HELD_BY: list[tuple[str, str, Candidate]] = [
     (
         "application",
         "it is our own Application, or an ancestor of it",
-        candidate(situation(policy=replace(POLICY, own_applications=frozenset({"argocd/orders"})))),
+        candidate(situation(policy=replace(POLICY, own_applications=("*/root", "argocd/ord*")))),
     ),
     (
         "once",
