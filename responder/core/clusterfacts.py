@@ -22,7 +22,8 @@ CANNOT_START = frozenset({"StartError", "ContainerCannotRun"})  # reasons of a t
 _PULL_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 )
-_REFERENCE_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+_REFERENCE_REASONS = frozenset({"CreateContainerConfigError"})
+_START_REASONS = frozenset({"CreateContainerError", "RunContainerError"})
 _TELLING_EVENTS = ("FailedCreate", "FailedMount", "FailedAttachVolume", "FailedScheduling")
 _ORIGINS = frozenset({"kubernetes", "argocd", "atlas-operator"})  # of a signature, by the first word of its id
 _UNTIL = {
@@ -35,6 +36,7 @@ _UNTIL = {
     " BeforeHookCreation",
     Category.PERMISSION_DENIED: "until that account is given the right",
     Category.MANIFEST_ERROR: "until the manifest is mended",
+    Category.IMPORT_ERROR: "until its command can be executed in that image",
 }
 _MAY_PASS = {
     Category.IMAGE_PULL: "the registry does not say whether this passes",
@@ -175,7 +177,7 @@ def _waiting(pod: PodRun, container: ContainerRun) -> Fact:
 
 def _until_there(groups: dict[str, str], hook: AttemptHook, sync: Sync) -> str:
     """Names what is missing, and says where in this sync it would come from."""
-    kind, name = groups.get("kind", ""), groups.get("name", "") or groups.get("where", "").rpartition("/")[2]
+    kind, name = groups.get("kind", ""), groups.get("object", "") or groups.get("where", "").rpartition("/")[2]
     if not kind or not name:
         return "until what it refers to exists"
     if "key" in groups:
@@ -286,6 +288,8 @@ def _stuck_pod(pod: PodRun, restart_policy: str) -> str:
         return "image-pull"
     if reasons & _REFERENCE_REASONS:
         return "missing-reference"
+    if reasons & _START_REASONS:
+        return "not-created"
     return "sidecar-running" if _kept_alive(pod, restart_policy) else ""
 
 

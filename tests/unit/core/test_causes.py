@@ -427,7 +427,8 @@ def test_a_command_that_could_not_be_executed_for_no_reason_we_know() -> None:
     lost = migrate(exit_code=128, reason="ContainerCannotRun", message="no", started_at=None, log=None)
     found = judged(job(1, failed(4), pods=(pod(lost),)))
 
-    assert (found.category, found.confidence) == (Category.IMPORT_ERROR, Confidence.LIKELY)
+    assert (found.category, found.state_left) == (Category.MANIFEST_ERROR, StateLeft.NONE)
+    assert found.advice.startswith("The runtime cannot make or start the container")
 
 
 def test_the_termination_message_speaks_where_the_log_is_gone() -> None:

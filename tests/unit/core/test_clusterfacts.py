@@ -8,6 +8,7 @@ import pytest
 from responder.core.argocd import OperationPhase, ResourceResult
 from responder.core.attempts import AttemptHook
 from responder.core.clusterfacts import Sync, diagnose_cluster, stuck_reason
+from responder.core.diagnosis import diagnose_text
 from responder.core.evidence import ClusterEvent, Gap, GapReason
 from responder.core.failure import Category, Diagnosis, Retry, StateLeft
 from responder.core.hooks import ContainerKind, HookRun
@@ -292,3 +293,29 @@ def test_a_signature_of_ones_own_reads_events_as_well() -> None:
 
 def test_words_of_a_database_in_an_event_are_no_fact_of_the_cluster() -> None:
     assert judged(event("FailedCreate", "permission denied for table orders")) is None
+
+
+DESCRIBED = """\
+Name:             db-migrate-x7k2p
+Events:
+  Type     Reason     Age                From               Message
+  Normal   Scheduled  2m1s               default-scheduler  Successfully assigned shop/db-migrate-x7k2p to node-1
+  Warning  Failed     9s (x10 over 2m)   kubelet            Error: secret "shop-db" not found
+"""
+
+
+def test_what_kubectl_describes_is_read_like_a_log_and_no_name_in_it_is_a_migration_or_a_tool() -> None:
+    found = diagnose_text(DESCRIBED, SIGNATURES, exit_code=None)
+
+    assert (found.category, found.migration, found.tool) == (Category.MISSING_REFERENCE, None, None)
+    assert found.state_left is StateLeft.UNKNOWN
+
+
+@pytest.mark.parametrize("reason", ["CreateContainerError", "RunContainerError"])
+def test_a_container_that_the_runtime_cannot_make_is_stuck(reason: str) -> None:
+    run = pending(reason, 'exec: "migrate": executable file not found in $PATH')
+    found = judged(run)
+
+    assert stuck_reason(run) == "not-created"
+    assert found is not None
+    assert (found.category, found.state_left) == (Category.MANIFEST_ERROR, StateLeft.NONE)
