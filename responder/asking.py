@@ -50,7 +50,7 @@ class Server:
         self._timeout = timeout
         self._opener = urllib.request.build_opener(_NoRedirects)
 
-    def ask(self, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
             answer = json.loads(self.read(method, path, body))
         except ValueError as error:
@@ -59,7 +59,7 @@ class Server:
             raise AskError(f"{self._address} does not answer like a responder")
         return answer
 
-    def read(self, method: str, path: str, body: dict[str, str] | None = None) -> bytes:
+    def read(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
         headers = self._headers if data is None else {**self._headers, "Content-Type": "application/json"}
         request = urllib.request.Request(self._address + path, data=data, headers=headers, method=method)  # noqa: S310 - http(s), see above
@@ -286,6 +286,20 @@ def list_blocks(server: Server, arguments: Namespace) -> int:
         places = ", ".join(block["environments"])
         text = f"{block['id']}  {block['service']}  {places}  {block['state_left']}  {block['reason']}"
         _say(block, text, as_json=arguments.json)
+    return GOOD
+
+
+@asking
+def add_block(server: Server, arguments: Namespace) -> int:
+    said = {
+        "service": arguments.block,
+        "why": arguments.why,
+        "environments": arguments.environment,
+        "revisions": arguments.revision,
+        "for": getattr(arguments, "for"),
+    }
+    block = server.ask("POST", "/v1/blocks", said)
+    _say(block, f"{block['id']}: holds {arguments.block}", as_json=arguments.json)
     return GOOD
 
 

@@ -338,19 +338,24 @@ def gate(arguments: argparse.Namespace) -> int:
 
 
 def _blocks(commands: "Commands") -> None:
-    parser = _command(commands, "blocks", blocks, "promotion blocks in force; lift ends one in your name")
-    parser.add_argument("what", nargs="?", default="list", choices=["list", "lift"])
-    parser.add_argument("block", nargs="?", metavar="BLOCK", help="its id, for lift")
-    parser.add_argument("--why", default="", metavar="TEXT", help="for the audit")
+    parser = _command(
+        commands, "blocks", blocks, "promotion blocks in force; add holds a service back, lift ends one, in your name"
+    )
+    parser.add_argument("what", nargs="?", default="list", choices=["list", "add", "lift"])
+    parser.add_argument("block", nargs="?", metavar="BLOCK", help="its id, for lift; the service, for add")
+    parser.add_argument("--why", default="", metavar="TEXT", help="for the audit, and for whom it holds back")
+    parser.add_argument("--environment", action="append", default=[], help="for add; may be given several times (all)")
+    parser.add_argument("--revision", action="append", default=[], help="for add; may be given several times (all)")
+    parser.add_argument("--for", default="", metavar="TIME", help="for add: 2h, 30m (until it is lifted)")
     _asks_a_server(parser)
 
 
 def blocks(arguments: argparse.Namespace) -> int:
-    from responder.asking import lift_block, list_blocks
+    from responder.asking import add_block, lift_block, list_blocks
 
-    if arguments.what == "lift" and not arguments.block:
-        return _bad_input(["blocks lift: which BLOCK?"])
-    return lift_block(arguments) if arguments.what == "lift" else list_blocks(arguments)
+    if arguments.what != "list" and not arguments.block:
+        return _bad_input([f"blocks {arguments.what}: which {'BLOCK' if arguments.what == 'lift' else 'service'}?"])
+    return {"list": list_blocks, "add": add_block, "lift": lift_block}[arguments.what](arguments)
 
 
 def _decisions(commands: "Commands") -> None:

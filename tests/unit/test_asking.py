@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from responder.cli import main
 from responder.core.actions import Mode
 from responder.store.sqlite import SqliteStore
-from tests.contract.store.examples import ORDERS, StandingClock
+from tests.contract.store.examples import ORDERS, StandingClock, after
 from tests.unit.web.world import CORPUS, OPERATOR, REVISION, VIEWER, World, served
 
 Ask = Callable[..., Awaitable[int]]
@@ -324,6 +324,17 @@ async def test_a_server_cannot_write_to_the_terminal(capsys: pytest.CaptureFixtu
 
 
 # blocks and decisions
+
+
+async def test_a_service_is_held_back_by_name(ask: Ask, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    freeze = ("--why", "release freeze", "--environment", "production", "--for", "2h")
+    assert await ask("blocks", "add", "shop/orders", *freeze) == 0
+    (block,) = world.desk.blocks()
+    assert capsys.readouterr().out == f"{block.id}: holds shop/orders\n"
+    assert (block.service, block.environments, block.revisions) == ("shop/orders", ("production",), ())
+    assert (block.reason, block.created_by, block.expires_at) == ("release freeze", "ana", after(120))
+    assert await ask("blocks", "add", "shop/orders") == 2
+    assert await ask("blocks", "add") == 2
 
 
 async def test_a_block_is_listed_and_lifted_by_name(ask: Ask, world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,3 +1,4 @@
+import ast
 import copy
 import re
 from collections.abc import Callable
@@ -8,7 +9,11 @@ import pytest
 import yaml
 
 from responder.config import KillSwitch, load_settings, parse_size
+from responder.core.actions import ActionKind, Annotate, Mode
+from responder.core.plan import plan
+from responder.core.rules import Rule, RuleAction, Rulebook
 from responder.core.rulesfile import parse_rules
+from tests.unit.core.deciding import situation
 from tests.unit.deploy.manifests import DEPLOY, KUSTOMIZE, Manifest, documents, one, restricted_faults
 
 BASE = KUSTOMIZE / "base"
@@ -135,6 +140,19 @@ def test_every_kind_that_the_actuator_may_write_has_its_policy() -> None:
         for group in rule["apiGroups"]
     }
     assert policed == set(role)
+
+
+def test_the_marks_that_pass_are_those_that_are_written() -> None:
+    """``annotate`` as it is planned, against the list in the policy."""
+    policy = one(
+        KUSTOMIZE / "components/actuator/admission.yaml", "ValidatingAdmissionPolicy", "hook-responder-applications"
+    )
+    (marks,) = [v["expression"] for v in policy["spec"]["variables"] if v["name"] == "marks"]
+    rule = Rule("mark", (), (RuleAction(ActionKind.ANNOTATE),), Mode.LIVE, budget=2, cooldown=120.0)
+    planned = plan(situation(rulebook=Rulebook((rule,), Mode.LIVE)))
+    (act,) = planned.acts
+    assert isinstance(act, Annotate)
+    assert set(ast.literal_eval(marks)) == set(act.annotations)
 
 
 def test_selectors_select(pod: Manifest) -> None:

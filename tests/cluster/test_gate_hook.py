@@ -1,0 +1,87 @@
+"""Plain Argo CD, the shipped gate hook, the responder: what failed in staging is not synced in production."""
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.application import Application
+from tests.cluster.kubernetes import Json, path, read_manifests
+from tests.cluster.manifests import hook, secret
+from tests.cluster.story import Story
+from tests.service.process import TOKEN
+
+pytestmark = pytest.mark.real_cluster
+
+GATE = Path(__file__).parents[2] / "deploy/gate-hook/gate-job.yaml"
+FAILS, WORKS = "echo no such table >&2; exit 3", "echo migrated"
+
+
+def gate(story: Story, application: str) -> Json:
+    """The shipped Job, told where it stands. Its program is this machine's, that only root may read."""
+    (job,) = read_manifests(GATE)
+    job = copy.deepcopy(job)
+    pod = job["spec"]["template"]["spec"]
+    pod["securityContext"] = {}
+    (container,) = pod["containers"]
+    container["command"] = [str(Path(sys.executable).parent / "responder")]
+    values = {"APPLICATION": application, "APPLICATION_NAMESPACE": story.namespace, "RESPONDER": story.responder.url}
+    container["env"] = [{"name": name, "value": value} for name, value in values.items()]
+    return job
+
+
+async def deployed(story: Story, migration: str) -> tuple[Application, Application]:
+    """One repository, one service, two environments."""
+    await story.kubernetes.apply(secret("hook-responder-gate", token=TOKEN), story.namespace)
+
+    def marks(environment: str) -> dict[str, str]:
+        return {"app.kubernetes.io/part-of": "orders", "hook-responder.io/environment": environment}
+
+    files = {
+        "hook.yaml": [hook(migration)],
+        "production/gate.yaml": [gate(story, "production")],
+        "production/hook.yaml": [hook(WORKS, name="migrate-production")],
+    }
+    staging = await story.application(files, name="staging", labels=marks("staging"))
+    source: dict[str, Any] = {
+        "repoURL": f"{story.running.git_url}/{story.namespace}-staging.git",
+        "targetRevision": "main",
+        "path": "production",
+    }
+    return staging, await story.application({}, name="production", labels=marks("production"), source=source)
+
+
+async def termination(story: Story, job: str) -> str:
+    """Of the newest Pod of a Job."""
+    selector = f"batch.kubernetes.io/job-name={job}"
+    pods = (await story.kubernetes.call("GET", f"{path('v1', 'Pod', story.namespace)}?labelSelector={selector}"))[
+        "items"
+    ]
+    newest = max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    message: str = newest["status"]["containerStatuses"][0]["state"]["terminated"]["message"]
+    return message
+
+
+async def test_what_failed_in_staging_is_not_synced_in_production_and_what_worked_there_is(story: Story) -> None:
+    await story.respond(promotion={"environments": ["staging", "production"]})
+    staging, production = await deployed(story, FAILS)
+    failed = await staging.ended("Failed", started=await staging.sync())
+    await story.incident(lambda incident: incident["diagnosis"])
+
+    refused = await production.ended("Failed", started=await production.sync())
+
+    revision = failed["syncResult"]["revision"]
+    assert refused["syncResult"]["revision"] == revision
+    told = await termination(story, "hook-responder-gate")
+    assert told.startswith(f"failure: {story.namespace}/staging failed at {revision}: ")
+    assert "migrate-production" not in [job["metadata"]["name"] for job in await story.jobs()]
+    assert (await story.incident())["application"]["name"] == "staging"  # the gate's own refusal is none
+
+    await staging.push({"hook.yaml": [hook(WORKS)]}, "mended")
+    await staging.ended("Succeeded", started=await staging.sync())
+    await production.ended("Succeeded", started=await production.sync())
+
+    assert await termination(story, "hook-responder-gate") == "success: nothing holds orders back"
+    assert "migrate-production" in [job["metadata"]["name"] for job in await story.jobs()]
