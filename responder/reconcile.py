@@ -11,34 +11,28 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import msgspec
 
+from responder.alerts import Alerts, Outbox
 from responder.auditing import of_act, of_plan
 from responder.core.actions import Act, ActionRecord, Outcome, OutcomeResult
-from responder.core.alert import Alert, AlertState, Delivery
-from responder.core.alerting import AlertOrder, plan_alerts
 from responder.core.argocd import AppKey
-from responder.core.demoting import alert_of, demoted
 from responder.core.incident import Incident
-from responder.core.parenting import parent_of
 from responder.core.plan import Plan, plan
 from responder.core.promotion import Block
 from responder.core.situation import Situation
-from responder.core.waves import turns, wave
-from responder.loading import Loader, Rules, put_demotion
+from responder.counting import Tally
+from responder.loading import Loader, Rules
 from responder.metrics import Metrics
 from responder.ports import (
     Actuator,
     AppendAudit,
-    AuditEntry,
     Clock,
     Cluster,
     DropWakeup,
     PutAction,
     PutBlock,
-    PutDelivery,
     PutIncident,
     Store,
     StoreConflictError,
@@ -47,6 +41,7 @@ from responder.ports import (
     Wakeup,
     Write,
 )
+from responder.relating import Relations
 from responder.wakeups import Wakeups
 
 log = logging.getLogger("responder.reconcile")
@@ -55,15 +50,7 @@ _WORKERS = 8
 _RETRY_STORE = timedelta(seconds=2)
 _LOOK_AGAIN = timedelta(seconds=60)
 _FOLLOW_EVERY = timedelta(seconds=1)
-_DELIVERY_LASTS = timedelta(days=1)
-_WEBHOOK_GRACE = timedelta(seconds=60)
 _DURABLE = frozenset({Trigger.WEBHOOK, Trigger.STOCK_TEMPLATE, Trigger.RESTART})
-
-
-class Outbox(Protocol):
-    def wake(self) -> None: ...
-
-    def deliver_from_memory(self, alert: Alert, receivers: Sequence[str]) -> None: ...
 
 
 class Reconciler:
@@ -84,18 +71,19 @@ class Reconciler:
         self._actuator = actuator
         self._clock = clock
         self._rules = rules
-        self._outbox = outbox
         self._metrics = metrics
+        self._tally = Tally(metrics, clock)
+        self._alerts = Alerts(outbox, clock)
         self._changed = changed
         self.loader = Loader(store, cluster, actuator, clock)
         self._wakeups = Wakeups(cluster, clock)
-        self._webhooks: dict[AppKey, datetime] = {}
         self._durable: set[AppKey] = set()
         self._everybody: set[AppKey] = set()  # that a wake-up of all Applications still waits for
-        self._relating = asyncio.Lock()
         self._outdated = False  # the store said that what we hold in memory is not what it holds
-        self._awaited: dict[AppKey, datetime] = {}  # a webhook is expected until then
-        self._told_from_memory: dict[tuple[str, str], AlertState] = {}
+        self._relations = Relations(
+            self.loader, clock, rules, self._alerts, self._wakeups,
+            plan=self.plan, commit=self._store_all, changed=changed,
+        )  # fmt: skip
 
     # What wakes us.
 
@@ -108,7 +96,7 @@ class Reconciler:
                     self._everybody.add(app.key)
             return
         if trigger is Trigger.WEBHOOK:
-            self._webhooks[key] = self._clock.now()
+            self._tally.heard(key)
         if trigger in _DURABLE:
             self._durable.add(key)
         self._wakeups.wake(key, trigger)
@@ -183,7 +171,7 @@ class Reconciler:
 
     async def step(self, key: AppKey) -> None:
         """Load, plan, record, carry out, record."""
-        self._miss_webhook(key)
+        self._tally.look(key)
         if self._outdated:
             await self.loader.start()
             self._outdated = False
@@ -198,19 +186,19 @@ class Reconciler:
         except StoreConflictError:
             raise
         except StoreError:
-            self._alert_from_memory(self.plan(await self.loader.from_memory(key, self._rules())))
+            self._alerts.from_memory(self.plan(await self.loader.from_memory(key, self._rules())).alerts)
             raise
         planned = self._planned(situation)
         try:
             await self._record(situation, planned, recorded)
         except StoreError:
-            self._alert_from_memory(planned)
+            self._alerts.from_memory(planned.alerts)
             self._release(planned)
             raise
         self._answered(key)
         for act in planned.acts:
             await self._carry_out(act)
-        await self._relate(situation, planned)
+        await self._relations.relate(situation, planned)
         self._look_again(key, situation, planned)
 
     def _answered(self, key: AppKey) -> None:
@@ -249,8 +237,8 @@ class Reconciler:
         if planned.incident is not None and not planned.closed:
             # What stands in the way may go without a word to us: a kill switch, a right, a window.
             self.wake_at(key, self._clock.now() + _LOOK_AGAIN)
-        if key in self._awaited:
-            self.wake_at(key, self._awaited[key])
+        if (until := self._tally.awaited(key)) is not None:
+            self.wake_at(key, until)
 
     def plan(self, situation: Situation) -> Plan:
         """Apart, so that a test can break a guard and see that it was needed."""
@@ -286,7 +274,7 @@ class Reconciler:
             writes.append(PutIncident(incident))
         writes += [PutBlock(block) for block in planned.blocks]
         writes += [PutAction(act.action) for act in planned.acts]
-        writes += [PutDelivery(self._delivery(order)) for order in planned.alerts]
+        writes += self._alerts.writes(planned.alerts)
         writes += [AppendAudit(entry) for entry in of_plan(situation, planned, self._clock.now())]
         writes += [DropWakeup(wakeup) for wakeup in recorded]
         await self._store_all(writes)
@@ -296,10 +284,7 @@ class Reconciler:
             self._noted(situation, planned, incident)
         for block in planned.blocks:
             self._keep_block(block)
-        if planned.alerts:
-            self._outbox.wake()
-        for order in planned.alerts:
-            self._told_from_memory.pop((order.receiver, order.alert.key), None)
+        self._alerts.stored(planned.alerts)
 
     def _keep_block(self, block: Block) -> None:
         if block.ended_at is None:
@@ -311,64 +296,16 @@ class Reconciler:
         if writes:
             await self._store.commit(*writes)
 
-    def _delivery(self, order: AlertOrder) -> Delivery:
-        now = self._clock.now()
-        return Delivery(
-            id=f"{order.alert.incident_id}-{order.receiver}-{now.timestamp():.6f}",
-            receiver=order.receiver,
-            alert=order.alert,
-            created_at=now,
-            not_before=now,
-            expires_at=now + _DELIVERY_LASTS,
-        )
-
     def _noted(self, situation: Situation, planned: Plan, incident: Incident) -> None:
         """Memory, metrics, one log line, and word to whoever looks at the page."""
         self.loader.keep(incident)
         if incident is situation.incident:
             return
         self._changed(incident)
-        self._count_plan(situation, planned, incident)
+        self._tally.planned(situation, planned, incident)
         category = incident.diagnosis.category.value if incident.diagnosis else None
         fields = {"incident": incident.id, "application": str(incident.app), "state": incident.state.value}
         log.info("incident", extra={**fields, "category": category})
-
-    def _count_plan(self, situation: Situation, planned: Plan, incident: Incident) -> None:
-        metrics, diagnosis = self._metrics, incident.diagnosis
-        if planned.opened:
-            metrics.incidents_opened_total(incident.sync_phase).inc()
-            metrics.application_incidents_total(incident.app.namespace, incident.app.name).inc()
-            lag = (situation.now - incident.opened_at).total_seconds()
-            metrics.detection_duration_seconds.observe(max(0.0, lag))
-            if diagnosis is not None:
-                metrics.diagnoses_total(diagnosis.category.value, diagnosis.retry.value).inc()
-            if any(view.failed for view in situation.views):
-                self._awaited[incident.app] = situation.now + _WEBHOOK_GRACE
-                self.wake_at(incident.app, situation.now + _WEBHOOK_GRACE)
-        if planned.closed and incident.resolved_at is not None:
-            metrics.incident_open_seconds.observe((incident.resolved_at - incident.opened_at).total_seconds())
-        known = len(situation.incident.hits) if situation.incident else 0
-        for hit in incident.hits[known:]:
-            metrics.rule_matches_total(hit.rule, hit.mode.value).inc()
-        before = {d.id: d.verdict for d in situation.incident.decisions} if situation.incident else {}
-        for decision in incident.decisions:
-            if before.get(decision.id) == decision.verdict:
-                continue
-            for reason in decision.verdict.reasons:
-                if not reason.passed and decision.action.acts:
-                    metrics.actions_denied_total(decision.action.value, reason.guard).inc()
-
-    def _miss_webhook(self, key: AppKey) -> None:
-        """A webhook that should have come and did not is counted, so that a broken notifications config is noticed."""
-        until = self._awaited.get(key)
-        if until is None:
-            return
-        heard = self._webhooks.get(key)
-        if heard is not None and heard >= until - 2 * _WEBHOOK_GRACE:
-            del self._awaited[key]
-        elif self._clock.now() >= until:
-            del self._awaited[key]
-            self._metrics.webhooks_missed_total.inc()
 
     async def _carry_out(self, act: Act) -> None:
         outcome = await self._actuator.perform(act)
@@ -380,8 +317,8 @@ class Reconciler:
         entry = of_act(before, action, self.loader.open.values(), self._clock.now())
         await self._store_all([PutAction(action), AppendAudit(entry), *await self._told_afterwards(action)])
         self.loader.note(action)
-        self._next_in_wave(action.app, action.correlation)
-        await self._judge_rule(action)
+        self._relations.next_in_wave(action.app, action.correlation)
+        await self._relations.judge_rule(action)
         fields = {"incident": action.incident_id, "application": str(action.app), "action": action.kind.value}
         log.info("act", extra={**fields, "outcome": outcome.result.value, "detail": outcome.detail})
 
@@ -397,77 +334,3 @@ class Reconciler:
             for d in incident.decisions
         )
         return [PutIncident(msgspec.structs.replace(incident, decisions=decisions))]
-
-    async def _judge_rule(self, action: ActionRecord) -> None:
-        """A rule whose resyncs mostly fail is set to shadow, and whoever owns us is told so once."""
-        rules, now = self._rules(), self._clock.now()
-        rule = next((r for r in rules.rulebook.rules if action.by == f"rule {r.name}"), None)
-        if rule is None:
-            return
-        demotion = demoted(rule, self.loader.resyncs.within_a_day(now), self.loader.demotions.get(rule.name), now)
-        if demotion is None:
-            return
-        policy = rules.policy
-        alert = alert_of(demotion, owner=policy.routes.default_owner, url=policy.url, incident_id=action.incident_id)
-        orders = [AlertOrder(receiver, alert) for receiver in policy.routes.of(policy.routes.default_owner)]
-        entry = AuditEntry(now, "responder", "rule set to shadow", str(demotion), action.incident_id, after="shadow")
-        deliveries = [PutDelivery(self._delivery(order)) for order in orders]
-        await self._store_all([put_demotion(demotion), AppendAudit(entry), *deliveries])
-        self.loader.demotions[rule.name] = demotion
-        self._outbox.wake()
-        log.warning("rule", extra={"rule": rule.name, "detail": str(demotion)})
-
-    # Many incidents, one cause.
-
-    async def _relate(self, situation: Situation, planned: Plan) -> None:
-        """The parent of what it shares now, and of what it shared before; and whose turn it is in their wave."""
-        after, before = planned.incident, situation.incident
-        if after is None:
-            return
-        for key in dict.fromkeys((after.correlation, before.correlation if before is not None else "")):
-            async with self._relating:  # two children at once must not make two parents
-                await self._with_parent(after, key)
-            if after is not before or planned.acts:
-                self._next_in_wave(after.app, key)
-
-    def _next_in_wave(self, app: AppKey, correlation: str) -> None:
-        """Something changed for all that share this cause: who is next looks again, and judges for itself."""
-        policy, now = self._rules().policy, self._clock.now()
-        cause = self.loader.cause(correlation)
-        seen = wave(cause, cap=policy.per_cause, breaks_after=policy.breaks_after, cooldown=0)
-        for child in turns(cause, seen, now)[: seen.free]:
-            if child.app != app:
-                self.wake(child.app, Trigger.TIMER)
-
-    async def _with_parent(self, incident: Incident, correlation: str) -> None:
-        children, parent = self.loader.sharing(correlation)
-        after = parent_of(children, parent, self.loader.cause(correlation).resyncs, self._clock.now())
-        if after is None:
-            return
-        situation = msgspec.structs.replace(
-            await self.loader.situation(incident.app, self._rules()), incident=parent, parent=None
-        )
-        matching = (
-            self.plan(msgspec.structs.replace(situation, incident=incident)).matching if incident.state.open else None
-        )
-        alerting = plan_alerts(situation, after, matching)
-        after = msgspec.structs.replace(after, alerts=alerting.marks, updated_at=self._clock.now())
-        if parent is not None and msgspec.structs.replace(after, updated_at=parent.updated_at) == parent:
-            return
-        await self._store_all([PutIncident(after), *(PutDelivery(self._delivery(o)) for o in alerting.orders)])
-        self.loader.keep(after)
-        self._changed(after)
-        self._outbox.wake()
-        for child in children:
-            if child.parent is None and child.state.open:
-                self.wake(child.app, Trigger.TIMER)
-        if alerting.wake_at is not None:
-            self.wake_at(incident.app, alerting.wake_at)
-
-    def _alert_from_memory(self, planned: Plan) -> None:
-        """The store is down: people are told all the same, once a state, and nothing is done to the cluster."""
-        for order in planned.alerts:
-            key = (order.receiver, order.alert.key)
-            if self._told_from_memory.get(key) is not order.alert.state:
-                self._told_from_memory[key] = order.alert.state
-                self._outbox.deliver_from_memory(order.alert, [order.receiver])
