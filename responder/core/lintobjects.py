@@ -127,7 +127,7 @@ OBJECT_RULES: tuple[Rule, ...] = (
         " the first sync waits for ever, later ones use the values of before.",
         "argocd.argoproj.io/hook: PreSync on it as well, with a lower argocd.argoproj.io/sync-wave; a copy of its own"
         " if the application uses it, too",
-        _WAVES, _too_late, in_cluster=False,
+        _WAVES, _too_late,
     ),
     Rule(
         "shared-and-deleted", Severity.ERROR,

@@ -12,6 +12,7 @@ from responder.core.actions import Decision
 from responder.core.alert import Delivery
 from responder.core.argocd import ResourceResult
 from responder.core.attempts import Attempt, AttemptHook, OperationView
+from responder.core.clusterfacts import Brings
 from responder.core.evidence import Gap
 from responder.core.failure import Diagnosis
 from responder.core.hooks import ContainerRun, PodRun
@@ -190,8 +191,12 @@ def report(
     deliveries: Sequence[Delivery] = (),
     href: Callable[[str], str] = lambda key: f"/v1/logs/{key}",
     url: str = "",
+    brings: Brings = (),
 ) -> IncidentOut:
-    """``views``: of this Application, oldest first; those that do not belong to the incident are left out."""
+    """``views``: of this Application, oldest first; those that do not belong to the incident are left out.
+
+    ``brings``: kind and name of what its sync applies that is no hook.
+    """
     category = incident.diagnosis.category.value if incident.diagnosis else "unknown"
     ours = [v for v in views if v.record.started_at in incident.operations]
     return IncidentOut(
@@ -218,7 +223,7 @@ def report(
         diagnosis=incident.diagnosis,
         evidence_version=incident.evidence_version,
         operations=[_operation(v, diagnoses, href) for v in ours],
-        findings=weak_points(ours),
+        findings=weak_points(ours, brings),
         decisions=[decision_out(d) for d in incident.decisions],
         deliveries=[_delivery(d) for d in deliveries],
         timeline=list(incident.timeline),

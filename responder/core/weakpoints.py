@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import msgspec
 
 from responder.core.attempts import OperationView
+from responder.core.clusterfacts import Brings
 from responder.core.hooks import HookRun
-from responder.core.hookshape import shape_of_run
+from responder.core.hookshape import Shape, shape_of_run
 from responder.core.lint import Context, Finding, lint
 from responder.core.lintrules import RULES
 
@@ -23,7 +24,9 @@ class WeakPoint(msgspec.Struct, frozen=True):
     source: str
 
 
-def weak_points(views: Sequence[OperationView]) -> list[WeakPoint]:
+def weak_points(views: Sequence[OperationView], brings: Brings = ()) -> list[WeakPoint]:
+    """``brings``: what the sync applies that is no hook."""
+    objects = [Shape(kind, name, whole=False) for kind, name in brings]
     newest: dict[str, tuple[HookRun, int]] = {}
     for view in views:
         for attempt in view.attempts:
@@ -33,7 +36,7 @@ def weak_points(views: Sequence[OperationView]) -> list[WeakPoint]:
     return [
         _told(name, finding)
         for name, (run, retries) in newest.items()
-        for finding in lint(shape_of_run(run), Context(retry_limit=retries), RULES)
+        for finding in lint(shape_of_run(run), Context(objects=objects, retry_limit=retries), RULES)
     ]
 
 

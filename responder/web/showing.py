@@ -34,9 +34,9 @@ async def show(faces: Faces, incident_id: str) -> Shown:
     app = faces.cluster.application(incident.app)
     diagnoses = dict(await faces.loader.diagnoses(views, app, rules.signatures))
     deliveries = await faces.store.deliveries(incident_id=incident_id, limit=_DELIVERIES)
-    return Shown(
-        incident, views, diagnoses, report(incident, views, diagnoses, deliveries, log_address, faces.url.rstrip("/"))
-    )
+    brings, url = app.resources if app is not None else (), faces.url.rstrip("/")
+    told = report(incident, views, diagnoses, deliveries, log_address, url, brings)
+    return Shown(incident, views, diagnoses, told)
 
 
 async def _views(faces: Faces, incident: Incident) -> tuple[OperationView, ...]:

@@ -8,10 +8,13 @@ from pydantic import BaseModel
 
 from responder.config import ConfigError, Settings, load_settings, parse_settings
 from responder.core.actions import ActionKind, Mode
+from responder.core.diagnosis import diagnose_text
+from responder.core.failure import Category
 from responder.core.rules import Facts, Rulebook, match
 from responder.core.rulesfile import FIELDS, parse_rules
 from responder.core.strictyaml import models_in
 from responder.receivers.template import SAMPLE, parse_template
+from responder.shipped import signatures
 
 CONFIG = Path(__file__).parents[3] / "config"
 TEXT = (CONFIG / "responder.yaml").read_text(encoding="utf-8")
@@ -43,7 +46,7 @@ def test_every_setting_is_shown(key: str) -> None:
 
 def test_what_the_example_calls_defaults_are_the_defaults(settings: Settings) -> None:
     default = Settings()
-    for part in ("store", "recorder", "actions", "killswitch", "retention", "signatures"):
+    for part in ("store", "recorder", "actions", "killswitch", "retention"):
         assert getattr(settings, part) == getattr(default, part)
 
 
@@ -130,3 +133,12 @@ def test_the_template_words_an_alert() -> None:
 
     assert said.splitlines()[0] == "*shop/orders: db-migrate failed: lock-timeout* (nobody)"
     assert "> ERROR: canceling statement due to lock timeout" in said
+
+
+def test_the_signatures_are_read_with_the_shipped_ones_and_match_what_they_say(settings: Settings) -> None:
+    assert settings.signatures == (CONFIG / "signatures.yaml",)
+    both = signatures(settings.signatures)
+    found = diagnose_text("ERROR: ledger books is closed for migrations until 06:00", both, exit_code=1)
+
+    assert found.category is Category.READ_ONLY
+    assert found.advice == "The ledger opens at six. Run it again then."

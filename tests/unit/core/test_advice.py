@@ -85,6 +85,10 @@ def test_every_category_has_an_owner_and_a_first_command_without_a_hole(category
     assert next_command(diagnosis(category), Names()) == "" or "  " not in next_command(diagnosis(category), Names())
 
 
+def test_every_category_but_none_has_a_text() -> None:
+    assert {c for c in Category if not SHIPPED.advice.get(c)} == {Category.NONE}
+
+
 @pytest.mark.parametrize(
     ("category", "command", "owner"),
     [

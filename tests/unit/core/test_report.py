@@ -149,6 +149,15 @@ def test_weak_points_of_the_hook_that_was_seen_are_told_once() -> None:
     assert set(weak[0]) == {"hook", "rule", "severity", "what", "why", "instead", "source"}
 
 
+def test_a_secret_that_the_same_sync_brings_after_its_hook_is_a_weak_point() -> None:
+    seen = situation(runs=(msgspec.structs.replace(BROKEN, secrets=("Secret/db", "ConfigMap/elsewhere")),))
+    out = report(incident(), seen.views, {}, brings=(("Secret", "db"), ("Secret", "other")))
+
+    assert [f.what for f in out.findings if f.rule == "needed-later"] == [
+        "Secret db comes in the Sync phase, after this hook"
+    ]
+
+
 def test_an_alert_tells_the_first_consequences_and_keeps_the_others_as_details() -> None:
     later = ("attempt 2: one", "attempt 3: two", "attempt 4: three")
     told_so = msgspec.structs.replace(
