@@ -1,6 +1,7 @@
 """What the shipped admission policy lets our ServiceAccount do to an Application, asked of the real API server."""
 
 import asyncio
+import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,9 @@ async def policed(kubernetes: Kubernetes, namespace: str) -> str:
         await kubernetes.apply(manifest, "hook-responder")
     where = path(APPLICATION, "Application", namespace, "probe")
     await kubernetes.apply(application(namespace, "probe"))
+    attempts = (str(number) for number in itertools.count())  # what was let through once would be no change
     async with asyncio.timeout(30):
-        while (await told(kubernetes, where, {"metadata": {"labels": {"a": "b"}}})).status != 422:  # noqa: ASYNC110 - no event to await
+        while (await told(kubernetes, where, {"metadata": {"labels": {"a": next(attempts)}}})).status != 422:  # noqa: ASYNC110 - no event
             await asyncio.sleep(0.1)
     return namespace
 
