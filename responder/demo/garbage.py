@@ -23,6 +23,20 @@ def dependents(objects: Objects, owner: Json) -> list[Json]:
     ]
 
 
+def made(objects: Objects, item: Json) -> None:
+    """One that names only owners that are not there is garbage from the start. Of other kinds we know nothing."""
+    namespace, references = key_of(item)[0], item["metadata"].get("ownerReferences") or ()
+    if references and all(_is_absent(objects, namespace, reference) for reference in references):
+        objects.delete(item["kind"], *key_of(item), propagation="Background")
+
+
+def _is_absent(objects: Objects, namespace: str, reference: Json) -> bool:
+    if not any(resource.kind == reference.get("kind") for resource in objects.resources):
+        return False
+    owner = objects.find(reference["kind"], namespace, reference.get("name", ""))
+    return owner is None or owner["metadata"]["uid"] != reference["uid"]
+
+
 def marked_gone(objects: Objects, item: Json) -> None:
     """It waits for its dependents: sees to them, and lets it go when none is left."""
     finalizers = item["metadata"].get("finalizers") or ()

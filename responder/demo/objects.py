@@ -98,7 +98,9 @@ class Objects:
         new = admission.created(resource, copy.deepcopy(item), namespace, self.clock.now(), self._serial)
         if key_of(new) in self._shelves[kind].items:
             raise already_exists(resource, new["metadata"]["name"])
-        return self._record("ADDED", kind, new, None)
+        added = self._record("ADDED", kind, new, None)
+        garbage.made(self, added)
+        return added
 
     def replace(self, kind: str, item: Json, *, subresource: str = "") -> Json:
         new, resource = copy.deepcopy(item), self.resource(kind)

@@ -4,6 +4,8 @@ from tests.contract.kubernetes.cluster import Answer, Cluster, Json
 
 TEMPLATE = {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox"}]}}
 
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
 
 async def delete(cluster: Cluster, plural: str, name: str, **options: object) -> Answer:
     return await cluster.call("DELETE", cluster.path(plural, name), {**options} or None)
@@ -48,12 +50,24 @@ async def test_a_finalizer_holds_the_object_until_it_is_taken_off(cluster: Clust
     assert (await cluster.get("configmaps", "a")).status == 404
 
 
+async def owned(cluster: Cluster, name: str, uid: str) -> None:
+    """A ConfigMap that names a Job as its owner."""
+    reference: Json = {"apiVersion": "batch/v1", "kind": "Job", "name": "owner", "uid": uid, "blockOwnerDeletion": True}
+    await cluster.create("configmaps", name, metadata={"ownerReferences": [reference]})
+
+
 async def family(cluster: Cluster) -> None:
-    """A Job that starts nothing, and a ConfigMap that it owns."""
+    """A Job that starts nothing, and a ConfigMap that it owns, known to the garbage collector: what came before garbage
+    that it has collected it has seen."""
     job = (await cluster.create("jobs", "owner", spec={"suspend": True, "template": TEMPLATE})).body
-    reference: Json = {"apiVersion": "batch/v1", "kind": "Job", "name": "owner", "uid": job["metadata"]["uid"]}
-    reference["blockOwnerDeletion"] = True
-    await cluster.create("configmaps", "child", metadata={"ownerReferences": [reference]})
+    await owned(cluster, "child", job["metadata"]["uid"])
+    await owned(cluster, "garbage", NOBODY)
+    await cluster.gone("configmaps", "garbage")
+
+
+async def test_what_names_an_owner_that_is_not_there_is_collected(cluster: Cluster) -> None:
+    await owned(cluster, "garbage", NOBODY)
+    await cluster.gone("configmaps", "garbage")
 
 
 @pytest.mark.parametrize("policy", ["Foreground", "Background"])

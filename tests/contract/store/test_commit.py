@@ -1,5 +1,7 @@
 import asyncio
+from datetime import timedelta
 
+import msgspec
 import pytest
 
 from responder.core.incident import IncidentState
@@ -39,6 +41,20 @@ async def test_an_application_has_one_open_incident_at_most(store: Store) -> Non
     assert await store.incident("i1") == incident("i1")
     await store.commit(PutIncident(incident("i1", state=IncidentState.RESOLVED)), PutIncident(incident("i2")))
     assert await store.incident("i2") == incident("i2")
+
+
+async def test_an_incident_that_somebody_else_has_changed_is_not_overwritten(store: Store) -> None:
+    """Two responders that both believe to be the active one: what the first wrote, a person's word say, stays."""
+    first = incident("i1")
+    await store.commit(PutIncident(first))
+    later = msgspec.structs.replace(first, updated_at=first.updated_at + timedelta(seconds=1), owner="ana")
+    await store.commit(PutIncident(later, first.updated_at))
+    with pytest.raises(StoreConflictError):
+        await store.commit(PutIncident(first, first.updated_at), PutSetting("killswitch", "engaged"))
+    assert await store.incident("i1") == later
+    assert "killswitch" not in await store.settings()
+    with pytest.raises(StoreConflictError):
+        await store.commit(PutIncident(incident("gone"), first.updated_at))
 
 
 async def test_a_parent_is_open_beside_its_children(store: Store) -> None:
