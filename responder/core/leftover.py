@@ -195,7 +195,7 @@ def _covered(run: _Run) -> bool:
 
 def _own_words(run: _Run) -> bool:
     """Did the tool itself speak after it had begun? Another program may have failed after it was done."""
-    begun = max((f.order for f in run.log.saying(Says.STARTED)), default=-(1 << 62))
+    begun = max((f.order for f in run.log.saying(Says.STARTED) if "frame" not in f.groups), default=-(1 << 62))
     own = (f.order for f in run.log.saying(Says.TOOL) if run.tool is not None and f.signature.tool == run.tool.name)
     return any(order > begun for order in own)
 

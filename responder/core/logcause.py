@@ -80,7 +80,7 @@ def _despite_success(log: Findings, failures: list[Finding]) -> Cause:
 
 def _standing(log: Findings, failures: list[Finding]) -> list[Finding]:
     """Without complaints that were over before the end: a wait for the database, a cache that was away."""
-    progress = [f.order for f in log.saying(*_PROGRESS)]
+    progress = [f.order for f in log.saying(*_PROGRESS) if "frame" not in f.groups]
     last = max(progress, default=-(1 << 62))
     sent = [f for f in failures if not f.connecting and not f.quiet and f.signature.weight >= _STATEMENT]
     latest = {f.category: f.order for f in sent}
