@@ -173,7 +173,7 @@ class Desk:
             incident, **fields, updated_at=now, timeline=merge_timeline(incident.timeline, [entry])
         )
         audited = AppendAudit(of_person(who, what, why, incident, after, now))
-        await self._store.commit(PutIncident(after), audited)
+        await self._store.commit(PutIncident(after, incident.updated_at), audited)
         self._loader.keep(after)
         self._changed(after)
         for app in self._concerned(after):

@@ -66,7 +66,8 @@ class StoreError(Exception):
 
 
 class StoreConflictError(StoreError):
-    """The store is well, but this contradicts what it holds: a second open incident of one Application uid."""
+    """The store is well, but this contradicts what it holds: a second open incident of one Application uid, or an
+    incident that somebody else has changed."""
 
 
 # What can be written. One ``commit`` of several is atomic and durable when it returns.
@@ -96,7 +97,10 @@ class AppendLog(msgspec.Struct, frozen=True):
 
 
 class PutIncident(msgspec.Struct, frozen=True):
+    """``follows``: ``updated_at`` of the version it was made from; another one stored is a conflict. None: any."""
+
     incident: Incident
+    follows: datetime | None = None
 
 
 class PutAction(msgspec.Struct, frozen=True):

@@ -191,8 +191,9 @@ class Reconciler:
         planned = self._planned(situation)
         try:
             await self._record(situation, planned, recorded)
-        except StoreError:
-            self._alerts.from_memory(planned.alerts)
+        except StoreError as error:
+            if not isinstance(error, StoreConflictError):
+                self._alerts.from_memory(planned.alerts)
             self._release(planned)
             raise
         self._answered(key)
@@ -271,7 +272,8 @@ class Reconciler:
         incident = planned.incident
         writes: list[Write] = []
         if incident is not None and incident is not situation.incident:
-            writes.append(PutIncident(incident))
+            follows = situation.incident.updated_at if situation.incident is not None else None
+            writes.append(PutIncident(incident, follows))
         writes += [PutBlock(block) for block in planned.blocks]
         writes += [PutAction(act.action) for act in planned.acts]
         writes += self._alerts.writes(planned.alerts)

@@ -82,7 +82,8 @@ class Relations:
         after = msgspec.structs.replace(after, alerts=alerting.marks, updated_at=self._clock.now())
         if parent is not None and msgspec.structs.replace(after, updated_at=parent.updated_at) == parent:
             return
-        await self._commit([PutIncident(after), *self._alerts.writes(alerting.orders)])
+        follows = parent.updated_at if parent is not None else None
+        await self._commit([PutIncident(after, follows), *self._alerts.writes(alerting.orders)])
         self._loader.keep(after)
         self._changed(after)
         self._alerts.stored(alerting.orders)

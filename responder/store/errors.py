@@ -25,6 +25,6 @@ ADVICE = {
 def translated(error: sqlite3.Error, path: Path) -> StoreError:
     """``sqlite_errorcode`` is extended: its low byte is the family. Errors of the module itself have none."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_CONSTRAINT:
+    if code == sqlite3.SQLITE_CONSTRAINT or isinstance(error, sqlite3.IntegrityError):
         return StoreConflictError(f"{path}: it contradicts what is stored ({error})")
     return StoreError(f"{path}: {ADVICE.get(code, 'it refuses')} ({error})")

@@ -45,8 +45,8 @@ def apply(db: sqlite3.Connection, write: Write, now: datetime) -> None:
             put_hook_run(db, app, run, now)
         case AppendLog(chunk):
             append_log(db, chunk, now)
-        case PutIncident(incident):
-            put_incident(db, incident)
+        case PutIncident(incident, follows):
+            put_incident(db, incident, follows)
         case PutAction(action):
             put_action(db, action)
         case PutBlock(block):
@@ -113,7 +113,11 @@ def append_log(db: sqlite3.Connection, chunk: LogChunk, now: datetime) -> None:
         upsert(db, "logs", "key, first, last", key=key, first=first, last=last, stored_at=micros(now), body=body)
 
 
-def put_incident(db: sqlite3.Connection, incident: Incident) -> None:
+def put_incident(db: sqlite3.Connection, incident: Incident, follows: datetime | None = None) -> None:
+    if follows is not None:
+        held = db.execute("SELECT updated_at FROM incidents WHERE id = ?", (incident.id,)).fetchone()
+        if held is None or held[0] != micros(follows):
+            raise sqlite3.IntegrityError(f"incident {incident.id} was changed by somebody else")
     single = incident.state.open and not incident.children
     upsert(
         db,
