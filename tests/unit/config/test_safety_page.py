@@ -17,9 +17,7 @@ def named() -> list[tuple[str, str]]:
 def has(file: str, name: str) -> bool:
     path = ROOT / file
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return bool(text) and (
-        not name or re.search(rf"^(async def |def |class )?{name}\b", text, re.MULTILINE) is not None
-    )
+    return bool(text) and (not name or re.search(rf"^(async def |def |class ){name}\b", text, re.MULTILINE) is not None)
 
 
 def test_every_test_that_it_names_exists() -> None:
