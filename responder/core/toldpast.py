@@ -5,7 +5,7 @@ It is read leniently: an older or a newer responder may have told it. What is no
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -28,6 +28,8 @@ from responder.core.hooks import ContainerKind, ContainerRun, ContainerState, Ho
 from responder.core.incident import AlertMark, FailingHook, HookIdentity, Incident, IncidentState
 from responder.core.past import Past
 
+At = Annotated[datetime, msgspec.Meta(tz=True)]
+
 
 class _Container(msgspec.Struct):
     name: str
@@ -35,8 +37,8 @@ class _Container(msgspec.Struct):
     restart: int = 0
     state: ContainerState = ContainerState.TERMINATED
     exit_code: int | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    started_at: At | None = None
+    finished_at: At | None = None
 
 
 class _Pod(msgspec.Struct):
@@ -54,7 +56,7 @@ class _Hook(msgspec.Struct):
     hook_phase: str = ""
     message: str = ""
     stale: bool = False
-    created_at: datetime | None = None
+    created_at: At | None = None
     pods: tuple[_Pod, ...] = ()
     diagnosis: Diagnosis | None = None
 
@@ -71,9 +73,9 @@ class _Gap(msgspec.Struct):
 
 
 class _Operation(msgspec.Struct):
-    started_at: datetime
+    started_at: At
     operation_phase: OperationPhase
-    finished_at: datetime | None = None
+    finished_at: At | None = None
     initiated_by: str = ""
     automated: bool = False
     message: str = ""
@@ -91,7 +93,7 @@ class _Verdict(msgspec.Struct):
 class _Outcome(msgspec.Struct):
     result: OutcomeResult
     detail: str = ""
-    at: datetime | None = None
+    at: At | None = None
 
 
 class _Decision(msgspec.Struct):
@@ -99,9 +101,9 @@ class _Decision(msgspec.Struct):
     rule: str
     action: ActionKind
     mode: Mode
-    operation: datetime
+    operation: At
     verdict: _Verdict
-    decided_at: datetime
+    decided_at: At
     outcome: _Outcome | None = None
     approved_by: str | None = None
 
@@ -110,7 +112,7 @@ class _Delivery(msgspec.Struct):
     receiver: str
     alert_state: AlertState
     severity: Severity
-    created_at: datetime
+    created_at: At
 
 
 class _App(msgspec.Struct):
@@ -123,8 +125,8 @@ class _App(msgspec.Struct):
 class _Incident(msgspec.Struct):
     id: str
     state: IncidentState
-    opened_at: datetime
-    updated_at: datetime
+    opened_at: At
+    updated_at: At
     application: _App
     destination: dict[str, str] = {}
     opened_for: str = ""
@@ -141,7 +143,7 @@ class _Incident(msgspec.Struct):
     correlation: str | None = None
     parent: str | None = None
     children: tuple[str, ...] = ()
-    resolved_at: datetime | None = None
+    resolved_at: At | None = None
     deliveries: tuple[_Delivery, ...] = ()
 
 
@@ -152,11 +154,23 @@ def past_of(told: Mapping[str, Any]) -> Past:
         read = msgspec.convert(whole, _Incident)
     except msgspec.ValidationError as error:
         raise ValueError(f"is no incident as the API gives it: {error}") from error
+    if not all(1970 <= at.year < 9000 for at in _times(read)):
+        raise ValueError("is no incident as the API gives it: a time of it is none")
     incident = _incident(read)
     views = tuple(_view(operation, incident) for operation in read.operations)
     diagnoses = {key: found for o, v in zip(read.operations, views, strict=True) for key, found in _found(o, v)}
     failing = tuple({h.identity: FailingHook(h.identity, h.failed_at) for h in _failed(views)}.values())
     return Past(msgspec.structs.replace(incident, failing=failing), views, diagnoses)
+
+
+def _times(read: _Incident) -> Iterator[datetime]:
+    """Those that are reckoned with."""
+    yield from filter(None, (read.opened_at, read.resolved_at, *(d.decided_at for d in read.decisions)))
+    for operation in read.operations:
+        yield from filter(None, (operation.started_at, operation.finished_at))
+        for hook in (h for attempt in operation.attempts for h in attempt.hooks):
+            containers = [c for pod in hook.pods for c in pod.containers]
+            yield from filter(None, (hook.created_at, *(t for c in containers for t in (c.started_at, c.finished_at))))
 
 
 def _failed(views: tuple[OperationView, ...]) -> Iterator[AttemptHook]:

@@ -5,17 +5,31 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from responder.core.actions import ActionKind
 from responder.core.argocd import OperationPhase
 from responder.core.failure import Category, Retry
 from responder.core.past import Past, moments
+from responder.core.replaying import replay, world_of
 from responder.core.rules import Facts
+from responder.core.rulesfile import parse_rules
 from responder.core.shortcase import past_of_facts
+from responder.core.situation import Policy
 from responder.core.toldpast import past_of
+from responder.core.trial import tried
 from tests.unit.core.deciding import SAFE, incident
 from tests.unit.core.night import at, failed, hook, job, operation, pod, told, views, waiting
 
+RULES = parse_rules(
+    "version: 1\nrules:\n"
+    "  - {name: dirty, when: {state_left: dirty}, do: [{stop-retries: {}}, {alert: {}}]}\n"
+    "  - {name: rest, when: {}, mode: live, do: [{resync: {}}, {terminate: {}}, {delete-hook: {}}]}\n",
+    "rules.yaml",
+    None,
+)  # fmt: skip
+STAMPS = ("2026-11-21T12:00:00Z", "2026-11-21T12:00:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
 EXPORTED = Path(__file__).parents[1] / "exported"
 
 
@@ -79,3 +93,40 @@ def test_an_incident_alone_is_read_as_an_export_is() -> None:
 def test_a_newer_responder_may_tell_more() -> None:
     export = exported("recovered.json")
     assert past_of({"incident": {**export["incident"], "mood": "calm"}}) == past_of(export)
+
+
+EXPORT = exported("dirty-version.json")["incident"]
+leaves = st.one_of(st.none(), st.booleans(), st.integers(-3, 10**12), st.text(max_size=5), st.just([]), st.just({}))
+
+
+def places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Of everything inside."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for key, inner in inside for found in [(*path, key), *places(inner, (*path, key))]]
+
+
+def spoilt(path: tuple[str | int, ...], by: object) -> dict[str, Any]:
+    told: Any = json.loads(json.dumps(EXPORT))
+    place = told
+    for step in path[:-1]:
+        place = place[step]
+    if by is DROPPED:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = by
+    return dict(told)
+
+
+DROPPED = object()
+
+
+@settings(max_examples=100)
+@given(st.sampled_from(places(EXPORT)), st.one_of(leaves, st.just(DROPPED), st.sampled_from(STAMPS)))
+def test_an_export_that_is_spoilt_is_read_or_refused_and_never_breaks(path: tuple[str | int, ...], by: object) -> None:
+    try:
+        past = past_of(spoilt(path, by))
+    except ValueError:
+        return
+    world = world_of(past, told=True)
+    (row,) = replay([(past, world)], RULES, Policy()).rows
+    assert row.matched == tuple(rule.name for rule in tried(past, RULES, world, Policy()).matched)
