@@ -96,10 +96,16 @@ async def _run(folder: Path, binaries: Binaries, for_pytest: Sequence[str]) -> i
         for phase, options in (("side by side", _TOGETHER), ("one at a time", _ALONE)):
             print(f"\n== tests {phase}", flush=True)
             began = time.monotonic()
-            codes.append(await _pytest(environment, [*options, *_TESTS, *for_pytest]))
+            codes.append(await _pytest(environment, [*options, *_chosen(for_pytest)]))
             figures.record(f"tests {phase}", time.monotonic() - began, environ=environment)
         _print_figures(cluster, Path(environment[figures.VARIABLE]))
     return max(code for code in codes if code != _NONE_CHOSEN) if set(codes) != {_NONE_CHOSEN} else _NONE_CHOSEN
+
+
+def _chosen(for_pytest: Sequence[str]) -> list[str]:
+    """All tests, unless some are named by their files."""
+    named = any(Path(one.partition("::")[0]).exists() for one in for_pytest)
+    return [*(() if named else _TESTS), *for_pytest]
 
 
 def _environment(running: Running) -> Mapping[str, str]:
