@@ -76,7 +76,7 @@ def _diagnosed(hook: AttemptHook, record: OperationRecord, logs: Logs, signature
 def _diagnose_resource(hook: AttemptHook, run: HookRun, signatures: Signatures) -> Diagnosis:
     """An operator ran it, and says how that went in a condition; what it ran itself is in nobody's log."""
     condition = next((c for c in reversed(run.conditions) if c.message), None)
-    text = f"{condition.reason}: {condition.message}" if condition is not None else hook.result.message
+    text = f"{run.kind} {condition.reason}: {condition.message}" if condition is not None else hook.result.message
     lines = tuple(LogLine(n, line) for n, line in enumerate(text.splitlines(), 1))
     found = diagnose(Run(lines=lines, exit_code=1, complete=False), signatures)
     said = tuple(_replace(b, line=0, source=f"{run.kind} {run.name}") for b in found.because)
@@ -175,9 +175,11 @@ def _circumstances(hook: AttemptHook, record: OperationRecord, signatures: Signa
     run = hook.run
     failed = run.failed if run is not None else None
     if failed is not None:
-        found = recognise([Fact(f"{failed.reason}: {failed.message}", "job condition")], signatures)
-        if found is not None and found[1].category is Category.DEADLINE_EXCEEDED:
-            return _stopped(Category.DEADLINE_EXCEEDED, found[0], signatures)
+        said = Fact(f"{failed.reason}: {failed.message}", "job condition")
+        found = recognise([said], signatures)
+        late = found is not None and found[1].category is Category.DEADLINE_EXCEEDED
+        if late or failed.reason == "DeadlineExceeded":
+            return _stopped(Category.DEADLINE_EXCEEDED, said, signatures)
     if hook.result.message == "Terminated" or record.operation_phase is OperationPhase.TERMINATING:
         said = Fact(record.message or hook.result.message, "argocd")
         return _stopped(_stopped_by(said, signatures), said, signatures)

@@ -7,7 +7,7 @@ import pytest
 
 from responder.core.argocd import OperationPhase, ResourceResult
 from responder.core.attempts import AttemptHook
-from responder.core.clusterfacts import Sync, diagnose_cluster, stuck_reason
+from responder.core.clusterfacts import OF_THE_CLUSTER, Sync, diagnose_cluster, stuck_reason
 from responder.core.diagnosis import diagnose_text
 from responder.core.evidence import ClusterEvent, Gap, GapReason
 from responder.core.failure import Category, Diagnosis, Retry, StateLeft
@@ -96,7 +96,7 @@ NOT_RUN: list[tuple[str, HookRun, Category, Retry]] = [
     ),
     (
         "no room",
-        job(1, pods=(pod(unscheduled="0/3: Insufficient cpu", pod_phase="Pending"),)),
+        job(1, pods=(pod(unscheduled="0/3 nodes are available: 3 Insufficient cpu.", pod_phase="Pending"),)),
         Category.UNSCHEDULABLE,
         Retry.UNKNOWN,
     ),
@@ -319,3 +319,23 @@ def test_a_container_that_the_runtime_cannot_make_is_stuck(reason: str) -> None:
     assert stuck_reason(run) == "not-created"
     assert found is not None
     assert (found.category, found.state_left) == (Category.MANIFEST_ERROR, StateLeft.NONE)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Insufficient privileges to alter table",
+        "Evicted 5 entries from the metadata cache",
+        "DeadlineExceeded: 504 Deadline Exceeded",
+        "Migrating: 2014_10_12_000000_create_users_table",
+        "Login: failed for nobody",
+        "Operation terminated by the user's request",
+        "rpc error: code = DeadlineExceeded",
+        "the namespace public was not found",
+    ],
+)
+def test_words_of_the_cluster_in_a_migrations_log_are_not_taken_for_facts(line: str) -> None:
+    found = diagnose_text(line, SIGNATURES, exit_code=1)
+
+    assert found.category not in OF_THE_CLUSTER
+    assert found.tool != "atlas"
