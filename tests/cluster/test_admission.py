@@ -98,7 +98,12 @@ def application(namespace: str, name: str = "orders", **status: Any) -> Json:
             "name": name,
             "namespace": namespace,
             "labels": {"team": "shop"},
-            "annotations": {"hook-responder.io/mode": "off", "hook-responder.io/incident": "old", "other": "1"},
+            "annotations": {
+                "hook-responder.io/mode": "off",
+                "hook-responder.io/incident": "old",
+                "other": "1",
+                "argocd.argoproj.io/skip-reconcile": "true",  # the Argo CD of this cluster leaves it as it is written
+            },
         },
         "spec": {
             "project": "default",
