@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from responder.core.rulecases import CaseResult, parse_cases, run_case, untested
 from responder.core.rulesfile import parse_rules
@@ -199,6 +201,28 @@ def test_a_fault_has_its_place_and_what_would_be_right(case: str, problem: str) 
     with pytest.raises(FileError) as caught:
         parse_cases(f"version: 1\ncases:\n  - name: one\n{case}", "cases.yaml", no_export)
     assert caught.value.problems[0].startswith(f"cases.yaml:{problem}")
+
+
+EXAMPLE = """\
+version: 1
+rules: rules.yaml
+cases:
+  - name: one
+    given: {category: deadlock, attempts: 2}
+    world: {operation: waiting, resyncs: 1}
+    expect: {rule: [a, b], decisions: [resync denied by mode, alert info]}
+"""
+
+
+@settings(max_examples=100)
+@given(st.integers(0, len(EXAMPLE)), st.integers(0, 12), st.text(alphabet="[]{}:-, \n*'\"a1&!|", max_size=4))
+def test_no_text_raises_anything_but_a_file_error(at: int, length: int, new: str) -> None:
+    faults: list[str] = []
+    try:
+        parse_cases(EXAMPLE[:at] + new + EXAMPLE[at + length :], "cases.yaml", no_export)
+    except FileError as error:
+        faults = error.problems
+    assert all(fault.startswith("cases.yaml:") for fault in faults)
 
 
 def test_what_is_no_incident_is_told() -> None:
