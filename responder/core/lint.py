@@ -176,7 +176,7 @@ def _post_sync(shape: Shape, _context: Context) -> Iterator[Problem]:
 JOB_RULES: tuple[Rule, ...] = (
     Rule(
         "no-deadline", Severity.WARNING,
-        "Argo CD waits for a hook without any limit, and Kubernetes does too: one that hangs holds every later sync.",
+        "Argo CD waits for a hook for ever, unless its sync timeout is set: one that hangs holds every later sync.",
         "spec.activeDeadlineSeconds: 900, well above what the longest migration takes",
         f"{_JOB}#job-termination-and-cleanup", _no_deadline,
     ),

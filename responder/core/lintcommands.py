@@ -58,7 +58,9 @@ def _hidden(shape: Shape, _context: Context) -> Iterator[Problem]:
     for container in _migrating(shape):
         script, strict = script_of(container)
         bare = _QUOTED.sub(" ", script)
-        if _SWALLOWED.search(bare):
+        if "<<" in bare:  # what stands in a here-document is no command
+            continue
+        if _swallows(bare):
             yield Problem(f"{container.name} goes on after a failure (`|| true`)", (*container.path, "command"))
         elif not (strict or _STRICT.search(bare) or _CONTROL.search(bare)) and _earlier_may_fail(bare):
             yield Problem(
@@ -72,6 +74,13 @@ def _hidden(shape: Shape, _context: Context) -> Iterator[Problem]:
             )
 
 
+def _swallows(bare: str) -> bool:
+    """Of the migration, or of the last command; that of a clean-up before it is meant so."""
+    parts = [part for part in re.split(r"[;\n]|&&", bare.replace("\\\n", " ")) if part.strip()]
+    swallowed = [(n, match) for n, part in enumerate(parts) if (match := _SWALLOWED.search(part))]
+    return any(n == len(parts) - 1 or known_idempotent(parts[n][: match.start()].split()) for n, match in swallowed)
+
+
 def _earlier_may_fail(bare: str) -> bool:
     """A command before the last that does something, not joined to the next by ``&&``."""
     joined = re.sub(r"\\\n|&&\s*|\|\|?\s*", " ", bare)
@@ -81,6 +90,8 @@ def _earlier_may_fail(bare: str) -> bool:
 
 def _asks(shape: Shape, _context: Context) -> Iterator[Problem]:
     for container in _migrating(shape):
+        if dict(container.env).get("APP_ENV", "production") != "production":
+            continue
         for match in _ASKS.finditer(_words(container)):
             if "--force" not in match.group():
                 yield Problem(f"{container.name} runs `php artisan migrate` without --force", (*container.path,))

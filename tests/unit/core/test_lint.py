@@ -116,6 +116,12 @@ FINE = {
     "set -e": manifest(sh("set -euo pipefail\nalembic upgrade head | tee /tmp/log")),
     "a wait before it": manifest(sh("set -e\nuntil pg_isready; do sleep 1; done\nalembic upgrade head")),
     "echo before it": manifest(sh("echo migrating; exec alembic upgrade head")),
+    "a clean-up that may fail": manifest(sh("set -e\nrm /tmp/lock || true\nalembic upgrade head")),
+    "a here-document": manifest(sh("cat <<EOF > /tmp/x\nselect 1;\nselect 2;\nEOF\n"), annotations={
+        "hook-responder.io/lint-ignore": "retried"}),
+    "an environment that does not ask": manifest(
+        ["php", "artisan", "migrate"], box={"env": [{"name": "APP_ENV", "value": "staging"}]}
+    ),
     "a quoted separator": manifest(sh("exec alembic -x 'a;b' upgrade head")),
     "--force": manifest(["php", "artisan", "migrate", "--force"]),
     "a lock timeout": manifest(
