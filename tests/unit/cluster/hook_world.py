@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,9 @@ class HookWorld:
         async with asyncio.timeout(seconds):
             while not holds():
                 self._published.clear()
-                await self._published.wait()
+                with suppress(TimeoutError):  # not all that is waited for is published
+                    async with asyncio.timeout(0.1):
+                        await self._published.wait()
 
     async def stop(self) -> None:
         """The recorder goes, the cluster stays."""
