@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from responder.config import ConfigError, read_text
+from responder.config import ConfigError, Settings, load_settings, read_text
 from responder.core.rulecases import CaseResult, Cases, parse_cases, run_case, untested
 from responder.core.rules import Rulebook
 from responder.core.rulesfile import parse_rules
@@ -44,9 +44,16 @@ def read_incident(path: Path) -> Mapping[str, Any]:
         raise ValueError(f"is no JSON object: {error}") from error
 
 
-def read_rules(path: Path) -> Rulebook:
-    """Raises ``FileError``, ``ConfigError`` and OSError."""
-    return parse_rules(read_text(path), str(path), None, signatures())
+def read_rules(path: Path, settings: Settings | None = None) -> Rulebook:
+    """With the settings its receivers, tools and databases have to be known ones.
+
+    Raises ``FileError``, ``ConfigError``, ``SignatureError`` and OSError.
+    """
+    text = read_text(path)
+    if settings is None:
+        return parse_rules(text, str(path), None)
+    receivers = frozenset(receiver.name for receiver in settings.receivers)
+    return parse_rules(text, str(path), receivers, signatures(settings.signatures))
 
 
 def run_tests(arguments: Namespace) -> int:
@@ -54,11 +61,16 @@ def run_tests(arguments: Namespace) -> int:
     show = _as_json if arguments.json else _as_text
     status, failed, count = GOOD, 0, 0
     tested: dict[Path, list[CaseResult]] = {}
+    try:
+        settings = load_settings(arguments.config) if arguments.config is not None else None
+    except ConfigError as error:
+        sys.stderr.writelines(f"{plain(problem)}\n" for problem in error.problems)
+        return BAD_INPUT
     for path in arguments.files:
         try:
             cases = read_cases(path)
             rules = _rules_of(path, cases, arguments.rules)
-            rulebook = read_rules(rules)
+            rulebook = read_rules(rules, settings)
         except (FileError, ConfigError, SignatureError, OSError) as error:
             sys.stderr.writelines(f"{plain(problem)}\n" for problem in problems_of_error(error))
             status = BAD_INPUT

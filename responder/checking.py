@@ -5,22 +5,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from responder.casing import read_cases
+from responder.casing import read_cases, read_rules
 from responder.config import ConfigError, Settings, parse_settings, read_text
 from responder.core.rulecases import holds_cases
-from responder.core.rulesfile import parse_rules
 from responder.core.signatures import SignatureError
 from responder.core.strictyaml import Document, FileError
 from responder.receivers.template import parse_template
 from responder.shipped import signatures
 
 
-def problems_of(path: Path) -> list[str]:
-    """Which kind of file it is, is told by what stands in it."""
-    return _faults(lambda: _read(path))
+def problems_of(path: Path, settings: Settings | None = None) -> list[str]:
+    """Which kind of file it is, is told by what stands in it. ``settings``: whose receivers rules may name."""
+    return _faults(lambda: _read(path, settings))
 
 
-def _read(path: Path) -> None:
+def _read(path: Path, settings: Settings | None) -> None:
     text = read_text(path)
     data = Document(text, str(path)).data
     if holds_cases(data):
@@ -28,7 +27,7 @@ def _read(path: Path) -> None:
     elif _holds_signatures(data):
         signatures([path])  # with the shipped ones: they share tools, tables and names
     elif _holds_rules(data):
-        parse_rules(text, str(path), None, signatures())
+        read_rules(path, settings)
     elif found := _named_by(parse_settings(text, str(path), path.parent)):
         raise ConfigError(found)
 
@@ -52,18 +51,16 @@ def _named_by(settings: Settings) -> list[str]:
     """Faults of the files that a configuration names. Secrets are not read: they need not be on this machine."""
     reads: list[Callable[[], object]] = []
     if settings.rules is not None:
-        reads.append(partial(_read_rules, settings.rules, settings))
+        reads.append(partial(read_rules, settings.rules, _without_faulty_signatures(settings)))
     reads += [partial(signatures, [path]) for path in settings.signatures]
     reads += [partial(_read_template, r.template) for r in settings.receivers if r.template is not None]
     return [fault for read in reads for fault in _faults(read)]
 
 
-def _read_rules(path: Path, settings: Settings) -> None:
-    try:
-        recognised = signatures(settings.signatures)
-    except (SignatureError, OSError):  # told of the signature file itself
-        recognised = None
-    parse_rules(read_text(path), str(path), frozenset(r.name for r in settings.receivers), recognised)
+def _without_faulty_signatures(settings: Settings) -> Settings:
+    """What is wrong with a signature file is told of that file, not of the rules too."""
+    sound = [path for path in settings.signatures if not _faults(partial(signatures, [path]))]
+    return settings.model_copy(update={"signatures": tuple(sound)})
 
 
 def _read_template(path: Path) -> None:

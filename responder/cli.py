@@ -140,12 +140,20 @@ def _check(commands: "Commands") -> None:
         "that it names are checked too. Errors go to standard error as file:line:column: reason.",
     )  # fmt: skip
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="responder.yaml: rules may name its receivers and signatures only"
+    )
 
 
 def check(arguments: argparse.Namespace) -> int:
     from responder.checking import problems_of
+    from responder.config import ConfigError, load_settings
 
-    found = [problem for file in arguments.files for problem in problems_of(file)]
+    try:
+        settings = load_settings(arguments.config) if arguments.config is not None else None
+    except ConfigError as error:
+        return _bad_input(error.problems)
+    found = [problem for file in arguments.files for problem in problems_of(file, settings)]
     if found:
         return _bad_input(found)
     _say(f"{len(arguments.files)} file{'s' * (len(arguments.files) > 1)} checked: no errors")
@@ -169,6 +177,7 @@ def _rules(commands: "Commands") -> None:
     )  # fmt: skip
     test.add_argument("files", nargs="+", type=Path, metavar="FILE", help="cases")
     test.add_argument("--rules", type=Path, metavar="FILE", help="these rules instead of those that the cases name")
+    test.add_argument("--config", type=Path, metavar="FILE", help="responder.yaml: whose receivers rules may name")
     test.add_argument("--every-rule", action="store_true", help="1 also when a rule decided in no case")
     test.add_argument("--json", action="store_true", help="one JSON object a case")
     replay = _command(

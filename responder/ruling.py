@@ -13,14 +13,13 @@ import msgspec
 
 from responder.asking import AskError, explained_by, told_since
 from responder.casing import problems_of_error, read_rules
-from responder.config import ConfigError, Settings, load_settings, read_text
+from responder.config import ConfigError, Settings, load_settings
 from responder.core.deciding import Case
 from responder.core.duration import parse_duration
 from responder.core.explaining import explain, told_lines
 from responder.core.past import Past, moments
 from responder.core.replaying import How, Replay, Row, RuleCount, replay, world_of
 from responder.core.rules import Rulebook
-from responder.core.rulesfile import parse_rules
 from responder.core.signatures import SignatureError
 from responder.core.situation import Policy
 from responder.core.strictyaml import FileError
@@ -62,7 +61,8 @@ def _told(work: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
 
 @_told
 def run_replay(arguments: Namespace) -> int:
-    rulebook = read_rules(arguments.file)
+    settings = load_settings(arguments.config) if arguments.config is not None else None
+    rulebook = read_rules(arguments.file, settings)
     outcome = replay(_pasts(arguments), rulebook, _TRIED)
     if arguments.json:
         sys.stdout.writelines(f"{json.dumps(line)}\n" for line in _as_json(outcome))
@@ -190,6 +190,4 @@ async def _one(settings: Settings, incident_id: str) -> Past | None:
 
 
 def _rules_of(settings: Settings) -> Rulebook:
-    if settings.rules is None:
-        return Rulebook()
-    return parse_rules(read_text(settings.rules), str(settings.rules), None)
+    return read_rules(settings.rules, settings) if settings.rules is not None else Rulebook()

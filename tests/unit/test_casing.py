@@ -117,3 +117,14 @@ def test_a_rules_file_that_is_refused_is_told_with_its_place(cases: Path, capsys
     (cases.parent / "rules.yaml").write_text(RULES.replace("state_left", "state_lef"))
     assert main(["rules", "test", str(cases)]) == 2
     assert "rules.yaml:3:26: state_lef: unknown condition, did you mean state_left?" in capsys.readouterr().err
+
+
+def test_with_a_configuration_its_receivers_have_to_be_known(cases: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (cases.parent / "rules.yaml").write_text(RULES.replace("{alert: {severity: critical}}", "{alert: {receiver: dba}}"))
+    config = cases.parent / "responder.yaml"
+    config.write_text("receivers: [{name: pager, type: slack, url_file: /run/secrets/absent}]\n")
+    assert main(["rules", "test", "--config", str(config), str(cases)]) == 2
+    assert "receiver 'dba' is not configured, expected one of: pager" in capsys.readouterr().err
+    config.write_text("receivers: 7\n")
+    assert main(["rules", "test", "--config", str(config), str(cases)]) == 2
+    assert "responder.yaml:1:12: receivers: expected a list" in capsys.readouterr().err

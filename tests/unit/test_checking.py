@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from responder.checking import problems_of
+from responder.config import load_settings
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
@@ -81,3 +82,21 @@ def test_files_that_cannot_be_read_are_told_by_name(tmp_path: Path) -> None:
     assert problems_of(binary) == [f"{binary}: is no UTF-8 text"]
     assert problems_of(tmp_path / "gone.yaml") == [f"{tmp_path}/gone.yaml: cannot be read: No such file or directory"]
     assert problems_of(tmp_path) == [f"{tmp_path}: cannot be read: Is a directory"]
+
+
+def test_rules_alone_may_name_what_is_configured_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "tools: [{name: ledgerctl, source: ours}]\n"
+        "signatures:\n  - {id: a, pattern: x, samples: [x], category: permission-denied, passes: true}\n"
+    )
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("version: 1\nrules:\n  - {name: a, when: {tool: ledgerctl}, do: [{alert: {receiver: pager}}]}\n")
+    config = tmp_path / "responder.yaml"
+    config.write_text("signatures: [own.yaml]\nreceivers: [{name: dba, type: slack, url_file: /run/secrets/absent}]\n")
+    assert problems_of(rules) == []
+    assert problems_of(rules, load_settings(config)) == [
+        f"{rules}:3:64: receiver 'pager' is not configured, expected one of: dba"
+    ]
+    config.write_text("receivers: [{name: pager, type: slack, url_file: /run/secrets/absent}]\n")
+    (unknown,) = problems_of(rules, load_settings(config))
+    assert unknown.startswith(f"{rules}:3:31: 'ledgerctl': no signature knows this tool, expected one of: ")
