@@ -99,4 +99,4 @@ def test_rules_alone_may_name_what_is_configured_elsewhere(tmp_path: Path) -> No
     ]
     config.write_text("receivers: [{name: pager, type: slack, url_file: /run/secrets/absent}]\n")
     (unknown,) = problems_of(rules, load_settings(config))
-    assert unknown.startswith(f"{rules}:3:31: 'ledgerctl': no signature knows this tool, expected one of: ")
+    assert unknown.startswith(f"{rules}:3:28: 'ledgerctl': no signature knows this tool, expected one of: ")
