@@ -4,6 +4,7 @@ everything.
 With I11 (``test_waves``) 2,000 examples; 50,000 with a printed seed: ``python -m tests.bench invariants``.
 """
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -13,6 +14,8 @@ from tests.invariants.monitor import Kind
 from tests.invariants.program import Program
 from tests.invariants.theatre import APP, Theatre
 from tests.invariants.transport import Fault
+
+pytestmark = pytest.mark.timeout(300)  # hundreds of nights each: on a busy machine they take their time
 
 _which = st.integers(0, 1)
 _seldom = st.sampled_from([False, False, False, True])
@@ -193,5 +196,5 @@ class ForenoonWatch(Night): ...
 
 TestFirstWatch, TestMiddleWatch = FirstWatch.TestCase, MiddleWatch.TestCase
 TestMorningWatch, TestForenoonWatch = MorningWatch.TestCase, ForenoonWatch.TestCase
-for watch in (TestFirstWatch, TestMiddleWatch, TestMorningWatch, TestForenoonWatch):
-    watch.settings = played(475)
+TestFirstWatch.settings = TestMiddleWatch.settings = played(475)
+TestMorningWatch.settings = TestForenoonWatch.settings = played(475)

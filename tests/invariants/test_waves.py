@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -18,6 +19,8 @@ from tests.invariants.inline import InlineStore
 from tests.invariants.outage import Outage, key_of, rules
 from tests.invariants.program import Breaks
 from tests.invariants.transport import Fault
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def lost(applications: int = 5, breaks: Breaks | None = None) -> Outage:
