@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from tests.cluster import figures
 from tests.cluster.application import Application, Manifests
 from tests.cluster.git import Repository
 from tests.cluster.installation import Installation
+from tests.cluster.kubelet.control import order
+from tests.cluster.kubelet.environment import PATH
 from tests.cluster.kubernetes import Json, Kubernetes, path
 from tests.cluster.lines import Comparison, compare, count_written
 from tests.cluster.running import Running
+from tests.cluster.stopwatch import Stopwatch
 from tests.service.process import Service
 
 
@@ -39,7 +43,21 @@ class Story:
         self._responder = await self.installation.install(**installed)
         await self._stack.enter_async_context(self._responder)
         await self._responder.until_ready()
+        await self._stack.enter_async_context(
+            self._measured(Stopwatch(self.kubernetes, self.namespace, self.responder))
+        )
         return self._responder
+
+    @asynccontextmanager
+    async def _measured(self, stopwatch: Stopwatch) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        running = loop.create_task(stopwatch.run())  # no group: a fixture's teardown is another task than its set-up
+        try:
+            yield
+        finally:
+            running.cancel()
+            await asyncio.wait([running], timeout=5)
+            stopwatch.record()
 
     async def application(
         self, manifests: Manifests, *, name: str = "shop", labels: dict[str, str] | None = None, **spec: object
@@ -52,6 +70,18 @@ class Story:
         await application.create(labels=labels, **spec)
         return application
 
+    async def image(self, **programs: str) -> str:
+        """The name of an image that brings these programs along, on its PATH; each is a shell script."""
+        folder = self.installation.folder / "image"
+        folder.mkdir(exist_ok=True)
+        for name, script in programs.items():
+            (folder / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+            (folder / name).chmod(0o755)
+        name = f"registry.example.com/{self.namespace}:1.4.2"
+        brought = json.dumps({"env": {"PATH": f"{folder}:{PATH}"}})
+        await order(self.running.kubelet_control, f"image {name} {brought}")
+        return name
+
     async def incident(self, good: Callable[[Json], object] = bool, *, within: float = 60) -> Json:
         """The one incident there is, as soon as it is ``good``."""
 
@@ -61,6 +91,36 @@ class Story:
 
         [incident] = await self.responder.until_incidents(one, within=within)
         return incident
+
+    async def log(self, container: Json) -> list[str]:
+        """Of a run of a container as an incident shows it: the lines that were kept."""
+        kept = await self.responder.get(f"{container['log']['href']}?format=json")
+        return [line["text"] for line in kept["lines"]]
+
+    async def post(self, where: str, said: Json) -> Json:
+        """What a person with the token of these tests says to the responder."""
+        async with self.responder.http.post(f"{self.responder.url}{where}", json=said) as answer:
+            assert answer.ok, await answer.text()
+            found: Json = await answer.json()
+            return found
+
+    async def until_jobs(self, number: int) -> list[Json]:
+        """Those that are there, as soon as they are so many."""
+        where = path("batch/v1", "Job", self.namespace)
+        found = await self.kubernetes.until(where, lambda answer: len(answer["items"]) == number)
+        return list(found["items"])
+
+    async def until_written(self, lines: int, *, within: float = 60) -> None:
+        """So many, by all Pods of this story together."""
+        async with asyncio.timeout(within):
+            while sum(count_written(self._kept).values()) < lines:  # noqa: ASYNC110 - it is another process that writes
+                await asyncio.sleep(0.05)
+
+    async def until_recorded(self, lines: int, *, within: float = 60) -> None:
+        """So many are on disk: they outlive the responder."""
+        async with asyncio.timeout(within):
+            while self._compared().lines_recorded < lines:  # noqa: ASYNC110 - it is another process that writes
+                await asyncio.sleep(0.05)
 
     async def compare_lines(self, *, within: float = 30) -> Comparison:
         """What the Pods here wrote, and what was recorded of it, as soon as these are equal or at the end."""
