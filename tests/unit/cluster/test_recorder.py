@@ -476,7 +476,7 @@ async def test_a_log_for_which_there_was_no_room_is_a_gap(tmp_path: Path) -> Non
         pod = world.pod_status(pod, "Running", one=running())
         await world.until(lambda: world.recorder.follows == 1)
         pod = world.pod_status(pod, "Running", one=running(), migrate=running())
-        await world.until(lambda: world.run.pods[0].containers[0].state is ContainerState.RUNNING)
+        await world.until(lambda: world.runs and world.run.pods and _began(world))
         world.gone("Pod", pod)
         await world.until(lambda: len(world.run.gaps) == 2)
 
@@ -484,6 +484,10 @@ async def test_a_log_for_which_there_was_no_room_is_a_gap(tmp_path: Path) -> Non
             ("db-migrate-x/migrate", GapReason.RECORDER_BUSY),
             ("db-migrate-x/one", GapReason.DELETED),
         }
+
+
+def _began(world: HookWorld) -> bool:
+    return world.run.pods[0].containers[0].state is ContainerState.RUNNING
 
 
 async def test_a_job_of_nobodys_hook_is_not_recorded(tmp_path: Path) -> None:
