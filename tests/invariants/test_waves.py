@@ -39,8 +39,8 @@ def begun_at_once(night: Outage) -> list[int]:
 
 
 def test_while_the_database_is_away_there_is_one_canary_at_a_time_and_ever_longer_between() -> None:
-    night = lost()
-    night.live(300)
+    night = lost(applications=3)
+    night.live(300, every=2)
     times = [at for at, _ in night.resyncs]
     waits = [(b - a).total_seconds() for a, b in pairwise(times)]
     assert len(times) in (4, 5)
@@ -51,17 +51,17 @@ def test_while_the_database_is_away_there_is_one_canary_at_a_time_and_ever_longe
 def test_when_it_is_back_they_come_back_in_waves() -> None:
     night = lost(applications=12)
     night.away = False
-    night.live(240)
+    night.live(60)
     assert night.open_incidents() == []
     assert begun_at_once(night) == [1, 2, 4, 4, 1]
     assert night.wrong == []
 
 
 def test_a_failure_in_a_wave_stops_it() -> None:
-    night = lost(applications=12)
+    night = lost(applications=6)
     night.away = False
     night.broken = {"app-3"}
-    night.live(400)
+    night.live(200, every=2)
     names = [name for _, name in night.resyncs]
     assert len(night.open_incidents()) == 1
     assert names.count("app-3") >= 1

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responder.core.actions import ActionKind, Mode, OutcomeResult, Switch, VerdictResult
+from responder.core.actions import ActionKind, Mode, OutcomeResult, Reason, Switch, VerdictResult
 from responder.core.argocd import OperationPhase, SyncRequest
-from responder.core.candidate import Candidate
+from responder.core.candidate import Candidate, Guard
 from responder.core.evidence import Freshness, Gap, GapReason
 from responder.core.failure import Confidence, Retry, StateLeft
 from responder.core.guards import GUARDS, judge
@@ -211,8 +211,38 @@ HELD_BY: list[tuple[str, str, Candidate]] = [
         "who else fails for this cause is not looked up yet",
         candidate(incident=incident(correlation="database/db")),
     ),
+    (
+        "evidence",
+        "evidence is missing: db-migrate-1/migrate (delete-policy)",
+        candidate(situation(runs=(replace(BROKEN, gaps=(Gap("db-migrate-1/migrate", GapReason.DELETE_POLICY),)),))),
+    ),
+    (
+        "still-running",
+        "container migrate of db-migrate-1 still runs",
+        candidate(situation(runs=(replace(BROKEN, pods=(pod(running(command=ALEMBIC)),)),))),
+    ),
     ("block", "an earlier failure left the database dirty", candidate(situation(blocks=(block(StateLeft.DIRTY),)))),
 ]  # fmt: skip
+
+
+def refusing(seen: Candidate) -> list[Guard]:
+    return [guard for guard in GUARDS[seen.kind] if not guard(seen).passed]
+
+
+@pytest.mark.parametrize(("guard", "text", "seen"), HELD_BY, ids=[text for _, text, _ in HELD_BY])
+def test_without_that_guard_it_would_be_done(guard: str, text: str, seen: Candidate) -> None:
+    """The mutation proof of each guard: nothing else stands where it stands."""
+    (alone,) = refusing(seen)
+    broken = {**GUARDS, seen.kind: tuple(g for g in GUARDS[seen.kind] if g is not alone)}
+
+    assert alone(seen) == Reason(guard, text)
+    assert judge(seen, broken).result is VerdictResult.ALLOWED
+
+
+def test_no_guard_of_a_resync_is_without_its_proof() -> None:
+    proven = {guard for _, _, seen in HELD_BY for guard in refusing(seen)}
+
+    assert {g.__name__ for g in GUARDS[ActionKind.RESYNC]} - {g.__name__ for g in proven} == {"approval"}
 
 
 @pytest.mark.parametrize(("guard", "text", "seen"), HELD_BY, ids=[text for _, text, _ in HELD_BY])
@@ -223,10 +253,10 @@ def test_each_guard_alone_holds_it_and_says_why(guard: str, text: str, seen: Can
 
 
 def test_every_guard_of_a_resync_is_seen_to_hold_it() -> None:
-    """`approval` asks, `evidence` and `still-running` have their own tests."""
+    """`approval` only asks."""
     of_all = {reason.guard for reason in judge(candidate()).reasons}
 
-    assert of_all - {guard for guard, _, _ in HELD_BY} == {"approval", "evidence", "still-running"}
+    assert of_all - {guard for guard, _, _ in HELD_BY} == {"approval"}
 
 
 def test_an_application_that_is_gone_is_left_alone() -> None:
@@ -425,7 +455,9 @@ def test_nobody_may_order_it_before_what_was_left_behind_is_resolved() -> None:
 
 
 ANYWAY = [
-    (guard, seen) for guard, text, seen in HELD_BY if guard != "retry" and text != "rule 'again' is in shadow mode"
+    (guard, seen)
+    for guard, text, seen in HELD_BY
+    if guard not in ("retry", "evidence") and text != "rule 'again' is in shadow mode"
 ]
 
 
