@@ -176,9 +176,14 @@ def _by_scope(run: _Run) -> Left | None:
             StateLeft.PARTIAL, "migrations before the failing one were applied in this run and stay", shown=True
         )
     if run.scope is Scope.MIGRATION:
-        shown = tool.shows is Shows.EACH and _covered(run)
+        shown = (tool.shows is Shows.EACH or _announced(run)) and _covered(run)
         return Left(StateLeft.NONE, f"{tool.name} rolled the migration back: one transaction on this database", shown)
     return _by_statement(run, tool)
+
+
+def _announced(run: _Run) -> bool:
+    """A tool that may be silent was not: what it begins it says before, so the run began no more than it shows."""
+    return any("announced" in f.groups for f in run.log.saying(Says.STARTED))
 
 
 def _covered(run: _Run) -> bool:
