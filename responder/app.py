@@ -211,10 +211,11 @@ class Responder:
 
     def _actuator(self, argocd: Kubernetes, clusters: Mapping[str, Kubernetes]) -> Actuator:
         settings = self._settings
+        applications = (settings.argocd.namespace, *settings.argocd.application_namespaces)
         return Actuator(
             argocd=argocd,
             clusters=clusters,
-            permissions=Permissions(argocd, self._clock, (settings.argocd.namespace,)),
+            permissions=Permissions(argocd, self._clock, applications, settings.clusters[0].namespaces),
             killswitch=(settings.killswitch.namespace, settings.killswitch.name),
             clock=self._clock,
             operations=self.cache.operations,

@@ -39,12 +39,15 @@ _NEEDS = {
 
 
 class Permissions:
-    """What our own ServiceAccount may do, asked anew every minute; not to be told is not to be allowed."""
+    """What our own ServiceAccount may do, asked anew every minute; not to be told is not to be allowed.
 
-    def __init__(self, kubernetes: Creates, clock: Clock, namespaces: Sequence[str]) -> None:
+    ``namespaces`` of Applications, ``hooks`` of Jobs: those that we watch; ``""`` and ``*`` are all.
+    """
+
+    def __init__(self, kubernetes: Creates, clock: Clock, namespaces: Sequence[str], hooks: Sequence[str] = ()) -> None:
         self._kubernetes = kubernetes
         self._clock = clock
-        self._namespaces = tuple(namespaces) or ("",)
+        self._places = {"applications": _places(namespaces), "jobs": _places(hooks)}
         self._asked_at: float | None = None
         self._allowed: frozenset[str] = frozenset()
         self._asking = asyncio.Lock()
@@ -63,12 +66,16 @@ class Permissions:
 
     async def _has(self, right: Right) -> bool | None:
         """None: we were not told, and ask again at the next step."""
-        # Hooks may run anywhere, Applications live in our configured namespaces.
-        namespaces = self._namespaces if right.resource == "applications" else ("",)
         answers = [
-            await may(self._kubernetes, msgspec.structs.replace(right, namespace=namespace)) for namespace in namespaces
+            await may(self._kubernetes, msgspec.structs.replace(right, namespace=namespace))
+            for namespace in self._places[right.resource]
         ]
         return None if None in answers else all(answers)
+
+
+def _places(namespaces: Sequence[str]) -> tuple[str, ...]:
+    """One question about all of them, where it is all."""
+    return ("",) if not namespaces or {"", "*"} & set(namespaces) else tuple(dict.fromkeys(namespaces))
 
 
 async def may(kubernetes: Creates, right: Right, account: str = "") -> bool | None:

@@ -741,6 +741,25 @@ async def test_rights_are_asked_for_and_kept_a_minute(stage: Stage) -> None:
     assert await stage.actuator.permissions() == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("applications", "hooks", "bound", "allowed"),
+    [
+        (("argocd", "shop"), ("shop",), {("applications", "argocd"), ("applications", "shop"), ("jobs", "shop")}, True),
+        (("argocd", "shop"), ("shop",), {("applications", "argocd"), ("jobs", "shop")}, False),
+        (("argocd", "*"), (), {("applications", ""), ("jobs", "")}, True),
+        (("argocd", "*"), (), {("applications", "argocd"), ("jobs", "")}, False),
+    ],
+)
+async def test_roles_count_where_we_watch(
+    stage: Stage, applications: tuple[str, ...], hooks: tuple[str, ...], bound: set[tuple[str, str]], allowed: bool
+) -> None:
+    stage.api.allow = lambda ask: (ask.resource, ask.namespace) in bound
+    permissions = Permissions(stage.wire, stage.clock, applications, hooks)
+
+    assert ("resync" in await permissions.allowed()) is allowed
+    assert "delete-hook" in await permissions.allowed()
+
+
 async def test_not_to_be_told_is_not_to_be_allowed_and_is_asked_again(stage: Stage) -> None:
     class Silent:
         silent = True
