@@ -1,10 +1,12 @@
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from responder.core.actions import ActionKind, Mode
 from responder.core.alert import Severity
-from responder.core.rules import Condition, Facts, RuleAction, match
+from responder.core.covering import covered_by
+from responder.core.rules import Condition, Facts, Rule, RuleAction, Rulebook, match
 from responder.core.rulesfile import RulesError, parse_rules
 from responder.core.signatures import parse_signatures
 
@@ -339,6 +341,29 @@ def test_a_rule_called_unreachable_is_never_reached(
     for retry in ("safe", "futile", "unsafe", "unknown", None):
         earlier, later = match(rulebook, Facts(retry=retry, project=project, attempts=attempts)).results
         assert earlier.held or not later.held
+
+
+@settings(max_examples=100)
+@given(whens, whens, whens, st.sampled_from(["shop-eu", "bank", None]), st.integers(1, 4))
+def test_nor_is_one_that_several_divide_among_them(
+    first: str, second: str, third: str, project: str | None, attempts: int
+) -> None:
+    names = iter("abc")
+    rules = [Rule(next(names), parse_when(w), (), Mode.LIVE, 1, 60) for w in (first, second, third)]
+    if not covered_by(rules[2], rules[:2]):
+        return
+    for retry in ("safe", "futile", "unsafe", "unknown", None):
+        seen = Facts(retry=retry, project=project, attempts=attempts)
+        one, two, three = match(Rulebook(tuple(msgspec.structs.replace(r, goes_on=True) for r in rules)), seen).results
+        assert one.held or two.held or not three.held
+
+
+def parse_when(when: str) -> tuple[Condition, ...]:
+    text = one(when, more="    continue: true\n")
+    try:
+        return parse_rules(text, "rules.yaml", RECEIVERS).rules[0].conditions
+    except RulesError:
+        return (Condition("retry", ("nothing",)),)
 
 
 mutations = st.lists(
