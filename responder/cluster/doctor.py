@@ -42,6 +42,10 @@ class _Meta(Wire):
     labels: dict[str, str] | None = None
 
 
+class _Named(Wire):
+    metadata: _Meta
+
+
 class _Retry(Wire):
     limit: int | None = None
 
@@ -267,9 +271,10 @@ async def _argocd(
     lacks = await rights.missing(acts)
     granted = len(lacks) < len(acts)
     policy = await reading.there("ValidatingAdmissionPolicy hook-responder-applications", POLICY) if granted else None
+    projects = await reading.listed("AppProjects", f"{ARGO_GROUP}/namespaces/{namespace}/appprojects", _Named)
     seen: list[Finding] = []
-    if components is not None and None not in listed:
-        seen += setup.argocd(namespace, components, apps, now)
+    if components is not None and projects is not None and None not in listed:
+        seen += setup.argocd(namespace, components, len(projects), apps, now)
         seen += setup.notifications_controller(namespace, components, apps)
     return [
         *seen,

@@ -164,14 +164,21 @@ def version_of(components: Iterable[Component]) -> tuple[int, int] | None:
     return None
 
 
-def argocd(namespace: str, components: Sequence[Component], apps: Sequence[AppFacts], now: datetime) -> list[Finding]:
-    """Is it there, is it alive, and do we know this version?"""
-    lives = [app for app in apps if app.reconciled_at is not None and now - app.reconciled_at < ALIVE]
+def argocd(
+    namespace: str, components: Sequence[Component], projects: int, apps: Sequence[AppFacts], now: datetime
+) -> list[Finding]:
+    """Is it there, is it alive, and do we know this version? ``projects``: AppProjects; it makes one for itself."""
+    lives = any(app.reconciled_at is not None and now - app.reconciled_at < ALIVE for app in apps)
     version = version_of(components)
-    if not components and not lives:
-        title = f"no Argo CD is seen in namespace {namespace}: no Pod of it, and no Application was looked at lately"
+    if not components and not lives and not projects:
+        title = f"no Argo CD is seen in namespace {namespace}: no Pod, no AppProject, no Application looked at lately"
         remedy = "argocd: {namespace: ...} in responder.yaml; the first of clusters is the one that Argo CD runs in"
         return [Finding("argocd-not-found", Severity.CRITICAL, title, remedy=remedy)]
+    if not components and not lives:
+        title = (
+            f"whether Argo CD runs is not known: no Pod of it in namespace {namespace}, no Application looked at lately"
+        )
+        return [Finding("argocd-unseen", Severity.NOTE, title)]
     if version is not None and version < OLDEST:
         title = f"Argo CD {version[0]}.{version[1]}: its hooks are not as we know them since {OLDEST[0]}.{OLDEST[1]}"
         return [Finding("argocd-version", Severity.WARNING, title, remedy="upgrade Argo CD; we are tested with 3.5")]

@@ -56,6 +56,15 @@ async def test_a_namespace_in_which_no_argo_cd_lives(it: Clinic) -> None:
     assert "argocd-not-found" in await it.ids()
 
 
+async def test_an_argo_cd_of_which_nothing_runs_here(it: Clinic) -> None:
+    for name in ("argocd-application-controller-0", "argocd-notifications-controller-0"):
+        it.objects.delete("Pod", "argocd", name)
+    it.objects.delete("Application", "argocd", "orders")
+
+    (finding,) = await it.found()
+    assert (finding.id, finding.severity) == ("argocd-unseen", Severity.NOTE)
+
+
 async def test_an_old_argo_cd(it: Clinic) -> None:
     def old(pod: Any) -> None:
         pod["spec"]["containers"][0]["image"] = "quay.io/argoproj/argocd:v2.7.4"
