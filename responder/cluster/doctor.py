@@ -9,159 +9,26 @@ import binascii
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
 from responder.cluster.client import Kubernetes
-from responder.cluster.errors import UNREADABLE, ApiError, Forbidden, NotFound
+from responder.cluster.errors import ApiError
+from responder.cluster.looking import AppRead, JobRead, NamedRead, PodRead, Reading, SyncPolicyRead
 from responder.cluster.operated import declared
 from responder.cluster.reviews import may
-from responder.cluster.wire import decoders
 from responder.config import ClusterConfig, Settings
 from responder.core import clustersetup as setup
-from responder.core.checkup import Document, Finding, Fingerprint, Fingerprints, Severity, a_few
+from responder.core.checkup import Finding, Fingerprint, Fingerprints, Severity, a_few
 from responder.core.clustersetup import AppFacts, Component, HookFacts, Right, Watched
 from responder.core.hooknaming import TRACKING_ID, delete_policies, hook_types
-from responder.core.hookwire import Wire
 from responder.core.notifysetup import CONFIG, SECRET, SUBSCRIBE, Setup, notifications
 from responder.ports import Clock
 
 ARGO_GROUP: Final = "/apis/argoproj.io/v1alpha1"
 POLICY: Final = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/hook-responder-applications"
-MOST: Final = 20_000  # objects of a kind that are looked at
 AT_ONCE: Final = 8
-
-T = TypeVar("T")
-
-
-class _Meta(Wire):
-    name: str = ""
-    namespace: str = ""
-    annotations: dict[str, str] | None = None
-    labels: dict[str, str] | None = None
-
-
-class _Named(Wire):
-    metadata: _Meta
-
-
-class _Retry(Wire):
-    limit: int | None = None
-
-
-class _SyncPolicy(Wire):
-    automated: dict[str, object] | None = None
-    retry: _Retry | None = None
-
-
-class _AppSpec(Wire):
-    sync_policy: _SyncPolicy | None = None
-
-
-class _AppStatus(Wire):
-    reconciled_at: datetime | None = None
-
-
-class _App(Wire):
-    metadata: _Meta
-    spec: _AppSpec | None = None
-    status: _AppStatus | None = None
-
-
-class _JobSpec(Wire):
-    ttl_seconds_after_finished: int | None = None
-
-
-class _Job(Wire):
-    metadata: _Meta
-    spec: _JobSpec | None = None
-
-
-class _Container(Wire):
-    image: str = ""
-
-
-class _PodSpec(Wire):
-    containers: list[_Container] | None = None
-
-
-class _Pod(Wire):
-    metadata: _Meta
-    spec: _PodSpec | None = None
-
-
-class _Holder(Wire):
-    data: dict[str, str] | None = None
-
-
-class _Kind(Wire):
-    name: str = ""
-
-
-class _Kinds(Wire):
-    resources: list[_Kind] | None = None
-
-
-class _Reading:
-    """One cluster's answers; ``unread`` says what was refused."""
-
-    def __init__(self, kubernetes: Kubernetes) -> None:
-        self._kubernetes = kubernetes
-        self.unread: list[str] = []
-
-    async def document(self, kind: str, namespace: str, name: str, *, silently: bool = False) -> Document:
-        """``silently``: whoever asks tells of its trouble."""
-        plural = f"{kind.lower()}s"
-        try:
-            body = await self._kubernetes.get(f"/api/v1/namespaces/{namespace}/{plural}/{name}")
-            return Document(msgspec.json.decode(body, type=_Holder).data or {})
-        except NotFound:
-            return Document()
-        except (ApiError, *UNREADABLE) as error:
-            if not silently:
-                self._refused(f"{kind} {namespace}/{name}", error)
-            return Document(trouble=str(error))
-
-    async def listed(
-        self, what: str, path: str, kind: type[T], query: Sequence[tuple[str, str]] = ()
-    ) -> list[T] | None:
-        found: list[T] = []
-        decode, _ = decoders(kind, _as_it_is)
-        try:
-            async for page in self._kubernetes.list_pages(path, query):
-                found += decode(page).items
-                if len(found) >= MOST:
-                    break
-        except (ApiError, *UNREADABLE) as error:
-            self._refused(what, error)
-            return None
-        return found
-
-    async def there(self, what: str, path: str) -> bool | None:
-        try:
-            await self._kubernetes.get(path)
-        except NotFound:
-            return False
-        except ApiError as error:
-            self._refused(what, error)
-            return None
-        return True
-
-    async def kinds(self, path: str) -> set[str]:
-        try:
-            body = await self._kubernetes.get(path)
-            return {kind.name for kind in msgspec.json.decode(body, type=_Kinds).resources or []}
-        except (ApiError, *UNREADABLE):
-            return set()
-
-    def _refused(self, what: str, error: Exception) -> None:
-        why = "forbidden" if isinstance(error, Forbidden) else str(error)
-        self.unread.append(f"{what}: {why}")
-
-
-def _as_it_is(value: T) -> T:
-    return value
 
 
 class Examination(msgspec.Struct, frozen=True):
@@ -192,7 +59,7 @@ async def examine(
         remedy = "is the address right, and are the credentials still good? clusters[] in responder.yaml"
         found = Finding("unreachable", Severity.CRITICAL, title, (str(error),), remedy)
         return Examination((found,), reached=False)
-    reading = _Reading(kubernetes)
+    reading = Reading(kubernetes)
     watched = _watched(config, settings)
     first = config.name == settings.clusters[0].name
     rights = _Rights(kubernetes, account if outside else "")
@@ -249,7 +116,7 @@ class _Rights:
 
 
 async def _argocd(
-    reading: _Reading,
+    reading: Reading,
     rights: _Rights,
     settings: Settings,
     watched: Watched,
@@ -271,7 +138,7 @@ async def _argocd(
     lacks = await rights.missing(acts)
     granted = len(lacks) < len(acts)
     policy = await reading.there("ValidatingAdmissionPolicy hook-responder-applications", POLICY) if granted else None
-    projects = await reading.listed("AppProjects", f"{ARGO_GROUP}/namespaces/{namespace}/appprojects", _Named)
+    projects = await reading.listed("AppProjects", f"{ARGO_GROUP}/namespaces/{namespace}/appprojects", NamedRead)
     seen: list[Finding] = []
     if components is not None and projects is not None and None not in listed:
         seen += setup.argocd(namespace, components, len(projects), apps, now)
@@ -302,13 +169,13 @@ def _no_kinds(lacking: Sequence[str]) -> Finding:
     return Finding("crd-missing", Severity.CRITICAL, title, tuple(f"{kind}.argoproj.io" for kind in lacking), remedy)
 
 
-async def _applications(reading: _Reading, namespace: str) -> list[_App] | None:
+async def _applications(reading: Reading, namespace: str) -> list[AppRead] | None:
     where = f"/namespaces/{namespace}" if namespace else ""
-    return await reading.listed("Applications", f"{ARGO_GROUP}{where}/applications", _App)
+    return await reading.listed("Applications", f"{ARGO_GROUP}{where}/applications", AppRead)
 
 
-def _app_facts(app: _App) -> AppFacts:
-    policy = (app.spec and app.spec.sync_policy) or _SyncPolicy()
+def _app_facts(app: AppRead) -> AppFacts:
+    policy = (app.spec and app.spec.sync_policy) or SyncPolicyRead()
     automated = policy.automated is not None and policy.automated.get("enabled", True) is not False
     return AppFacts(
         f"{app.metadata.namespace}/{app.metadata.name}",
@@ -319,9 +186,9 @@ def _app_facts(app: _App) -> AppFacts:
     )
 
 
-async def _components(reading: _Reading, namespace: str) -> list[Component] | None:
+async def _components(reading: Reading, namespace: str) -> list[Component] | None:
     query = (("labelSelector", "app.kubernetes.io/part-of=argocd"),)
-    pods = await reading.listed(f"Pods in {namespace}", f"/api/v1/namespaces/{namespace}/pods", _Pod, query)
+    pods = await reading.listed(f"Pods in {namespace}", f"/api/v1/namespaces/{namespace}/pods", PodRead, query)
     if pods is None:
         return None
     return [
@@ -331,9 +198,9 @@ async def _components(reading: _Reading, namespace: str) -> list[Component] | No
     ]
 
 
-async def _hooks(reading: _Reading, namespace: str) -> list[HookFacts]:
+async def _hooks(reading: Reading, namespace: str) -> list[HookFacts]:
     where = f"/namespaces/{namespace}" if namespace else ""
-    jobs = await reading.listed("Jobs", f"/apis/batch/v1{where}/jobs", _Job)
+    jobs = await reading.listed("Jobs", f"/apis/batch/v1{where}/jobs", JobRead)
     return [
         HookFacts(
             (job.metadata.annotations or {}).get(TRACKING_ID, "").partition(":")[0],
@@ -346,7 +213,7 @@ async def _hooks(reading: _Reading, namespace: str) -> list[HookFacts]:
     ]
 
 
-async def _fingerprints(reading: _Reading, namespace: str) -> Fingerprints:
+async def _fingerprints(reading: Reading, namespace: str) -> Fingerprints:
     """The values themselves are dropped at once."""
     read = await reading.document("Secret", namespace, SECRET)
     if read.data is None:
