@@ -12,7 +12,7 @@ from tests.invariants.test_machine import Night, played
 from tests.invariants.test_waves import Recovery
 
 EXAMPLES = 50_000
-_BATCH = 2_500  # the engine keeps every night that it has drawn
+_BATCH = 1_000  # the engine keeps every night that it has drawn
 
 
 def main(examples: int = EXAMPLES, start: int | None = None) -> None:

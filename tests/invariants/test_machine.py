@@ -76,7 +76,7 @@ class Night(RuleBasedStateMachine):
         program.catch_up(most)
         program.step()
 
-    @rule(looks=st.integers(1, 5), every=st.sampled_from([0.5, 1.5, 3.0]))
+    @rule(looks=st.integers(1, 5), every=st.sampled_from([0.5, 1.5, 3.0, 30.0]))
     def they_live(self, looks: int, every: float) -> None:
         self.theatre.live(looks * every, every=every)
 
@@ -148,6 +148,17 @@ class Night(RuleBasedStateMachine):
     @rule()
     def somebody_syncs(self) -> None:
         self.theatre.world.sync("shop")
+
+    @rule(every=st.sampled_from([1.0, 3.0]))
+    def somebody_syncs_the_resources_alone(self, every: float) -> None:
+        """Which runs no hook."""
+        self.theatre.world.sync("shop", sync={"resources": [{"kind": "ConfigMap", "name": "config"}]})
+        self.theatre.live(2 * every, every=every)
+
+    @rule(kind=st.sampled_from([Kind.LOCKED_OUT, Kind.DATABASE_AWAY]))
+    def it_fails_and_fails(self, kind: Kind) -> None:
+        self.theatre.fails(kind)
+        self.theatre.live(120, every=20)
 
     @rule()
     def somebody_terminates(self) -> None:

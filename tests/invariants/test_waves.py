@@ -155,7 +155,7 @@ class Recovery(RuleBasedStateMachine):
     def somebody_syncs(self, name: str) -> None:
         self.night.world.sync(name)
 
-    @rule(looks=st.integers(1, 5), every=st.sampled_from([0.6, 1.0, 2.5]))
+    @rule(looks=st.integers(1, 4), every=st.sampled_from([0.6, 1.0, 2.5]))
     def it_lives(self, looks: int, every: float) -> None:
         self.night.live(looks * every, every=every)
 
@@ -187,5 +187,5 @@ class Recovery(RuleBasedStateMachine):
 
 TestRecovery = Recovery.TestCase
 TestRecovery.settings = settings(
-    max_examples=100, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=8, deadline=None, suppress_health_check=list(HealthCheck)
 )
