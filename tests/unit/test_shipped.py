@@ -29,7 +29,7 @@ def test_a_user_s_own_file_stands_beside_them_and_may_speak_of_their_tools(tmp_p
 def test_a_user_s_samples_are_checked_at_every_start(tmp_path: Path) -> None:
     file = tmp_path / "own.yaml"
     file.write_text("signatures:\n  - {id: own, pattern: 'abc', samples: [xyz], category: killed}\n")
-    with pytest.raises(SignatureError, match=r"own\.yaml:2:5: own: the sample 'xyz' does not match"):
+    with pytest.raises(SignatureError, match=r"own\.yaml:2:40: own: the sample 'xyz' does not match"):
         signatures([file])
 
 
@@ -37,7 +37,7 @@ def test_a_user_s_id_that_we_ship_already_is_refused(tmp_path: Path) -> None:
     taken = signatures().signatures[0].id
     file = tmp_path / "own.yaml"
     file.write_text(f"signatures:\n  - {{id: {taken}, pattern: 'abc', samples: [abc], category: killed}}\n")
-    with pytest.raises(SignatureError, match=r"own\.yaml:2:5: .*there is a signature of this id already"):
+    with pytest.raises(SignatureError, match=r"own\.yaml:2:10: .*there is a signature of this id already"):
         signatures([file])
 
 
