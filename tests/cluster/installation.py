@@ -12,14 +12,16 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.argocd import notify
-from tests.cluster.kubernetes import Json, Kubernetes, read_manifests, write_kubeconfig
+from tests.cluster.argocd import NAMESPACE, notify
+from tests.cluster.kubernetes import Json, Kubernetes, path, read_manifests, write_kubeconfig
 from tests.cluster.running import Running
 from tests.service.process import TOKEN, Service, write_config
 
 DEPLOY = Path(__file__).parents[2] / "deploy/kustomize"
 READER, LEASE = DEPLOY / "base/reader.yaml", DEPLOY / "base/lease.yaml"
 ACTUATOR = DEPLOY / "components/actuator/actuator.yaml"
+BOUND = ("hook-responder-reader", "hook-responder-actuator")  # the cluster roles, and the bindings of them
+_RBAC = "rbac.authorization.k8s.io/v1"
 _ACCOUNT = "hook-responder"
 _SHADOW = "version: 1\nrules: []\n"
 
@@ -37,16 +39,19 @@ class Installation:
         *,
         rules: str = _SHADOW,
         roles: Sequence[Path] = (READER, LEASE, ACTUATOR),
+        namespaced: bool = False,
         webhooks: bool = True,
         engaged: bool = False,
         **settings: Any,
     ) -> Service:
-        """Not started yet: ``async with`` it. ``settings`` are laid over those of ``responder.yaml``."""
+        """Not started yet: ``async with`` it. ``settings`` are laid over those of ``responder.yaml``. ``namespaced``:
+        the cluster roles are bound in this namespace and in Argo CD's alone."""
         kubernetes = self._kubernetes
         account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": _ACCOUNT}}
         await kubernetes.apply(account, self.namespace)
         for item in read_manifests(*roles):
-            await kubernetes.apply(self._bound_here(item), self.namespace)
+            for one in self._bound_here(item, namespaced=namespaced):
+                await kubernetes.apply(one, self.namespace)
         await self.switch(engaged=engaged)
         if webhooks:
             await notify(kubernetes, f"http://127.0.0.1:{self.port}", TOKEN, self.namespace)
@@ -78,22 +83,38 @@ class Installation:
             },
         )  # fmt: skip
 
-    def _bound_here(self, item: Json) -> Json:
+    async def uninstall(self) -> None:
+        """What does not go with the namespace."""
+        for name in BOUND:
+            mine = f"{name}-{self.namespace}"
+            await self._kubernetes.delete(path(_RBAC, "ClusterRoleBinding", name=mine))
+            await self._kubernetes.delete(path(_RBAC, "RoleBinding", NAMESPACE, mine))
+
+    def _bound_here(self, item: Json, *, namespaced: bool) -> list[Json]:
         """A binding names this namespace's account. Cluster roles are the same for all; a binding has its own name."""
         if not item["kind"].endswith("Binding"):
-            return item
+            return [item]
         bound = copy.deepcopy(item)
         for subject in bound["subjects"]:
             subject["namespace"] = self.namespace
-        if bound["kind"] == "ClusterRoleBinding":
-            bound["metadata"]["name"] += f"-{self.namespace}"
-        return bound
+        if bound["kind"] != "ClusterRoleBinding":
+            return [bound]
+        bound["metadata"]["name"] += f"-{self.namespace}"
+        if not namespaced:
+            return [bound]
+        meta = bound["metadata"]
+        places = (self.namespace, NAMESPACE)
+        return [{**bound, "kind": "RoleBinding", "metadata": {**meta, "namespace": place}} for place in places]
 
 
-def rule(name: str, when: Json, *do: Json, mode: str = "live") -> str:
+def rule(name: str, when: Json, *do: Json, mode: str = "live", **defaults: object) -> str:
     """A rules file of one rule."""
-    one = {"name": name, "when": when, "do": list(do), "mode": mode}
-    return yaml.safe_dump({"version": 1, "rules": [one]}, sort_keys=False)
+    return rules({"name": name, "when": when, "do": list(do), "mode": mode}, **defaults)
+
+
+def rules(*each: Json, **defaults: object) -> str:
+    """A rules file of these; ``defaults``: a budget, a cooldown."""
+    return yaml.safe_dump({"version": 1, "defaults": defaults, "rules": list(each)}, sort_keys=False)
 
 
 def _free_port() -> int:

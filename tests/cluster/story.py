@@ -149,10 +149,7 @@ class Story:
 
     async def close(self) -> None:
         await self._stack.aclose()
-        for file in ("hook-responder-reader", "hook-responder-actuator"):
-            await self.kubernetes.delete(
-                path("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "", f"{file}-{self.namespace}")
-            )
+        await self.installation.uninstall()
 
 
 def diagnosed(category: str) -> Callable[[Json], bool]:
