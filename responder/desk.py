@@ -98,7 +98,6 @@ class Desk:
     async def _ordered(self, incident: Incident, kind: ActionKind, who: str) -> Decision:
         rules, now = self._rules(), self._clock.now()
         situation = await self._loader.situation(incident.app, rules)
-        situation = self._loader.related(situation, incident.correlation)
         view, diagnosis = self._newest(situation.views, incident)
         rule = by_hand(rules.rulebook)
         verdict = judge(Candidate(situation, view, diagnosis, kind, rule, incident=incident, person=who))
