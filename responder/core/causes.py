@@ -18,7 +18,9 @@ from responder.core.clusterfacts import (
     advice_for,
     diagnose_cluster,
     recognise,
+    refused_by_argocd,
     stuck_reason,
+    vanished,
 )
 from responder.core.diagnosis import LogLine, Run, diagnose
 from responder.core.evidence import LogChunk
@@ -75,6 +77,11 @@ def _diagnosed(hook: AttemptHook, record: OperationRecord, logs: Logs, signature
 
 def _diagnose_resource(hook: AttemptHook, run: HookRun, signatures: Signatures) -> Diagnosis:
     """An operator ran it, and says how that went in a condition; what it ran itself is in nobody's log."""
+    if (refused := refused_by_argocd(hook, signatures)) is not None:
+        return refused
+    if hook.lost:
+        gone = Because(f"{run.kind} {run.namespace}/{run.name} was deleted before it was ready", source="argocd")
+        return vanished("it was taken away before its operator told an end", (gone,), signatures)
     condition = next((c for c in reversed(run.conditions) if c.message), None)
     text = f"{run.kind} {condition.reason}: {condition.message}" if condition is not None else hook.result.message
     lines = tuple(LogLine(n, line) for n, line in enumerate(text.splitlines(), 1))

@@ -81,10 +81,10 @@ def _of_the_cluster(match: Match) -> bool:
 
 def diagnose_cluster(hook: AttemptHook, signatures: Signatures, sync: Sync = Sync()) -> Diagnosis | None:  # noqa: B008 - frozen
     """The cause when it lies outside the containers; None when it is for their logs to tell."""
-    return _from_argocd(hook, signatures) or _from_run(hook, signatures, sync)
+    return refused_by_argocd(hook, signatures) or _from_run(hook, signatures, sync)
 
 
-def _from_argocd(hook: AttemptHook, signatures: Signatures) -> Diagnosis | None:
+def refused_by_argocd(hook: AttemptHook, signatures: Signatures) -> Diagnosis | None:
     message = hook.result.message
     said = Fact(message, "argocd")
     if hook.result.status != "SyncFailed" and hook.stale:
@@ -97,7 +97,7 @@ def _from_argocd(hook: AttemptHook, signatures: Signatures) -> Diagnosis | None:
         )
     found = recognise([said], signatures)
     if found is not None and found[1].category is Category.HOOK_VANISHED:
-        return _vanished("the hook was gone before Argo CD saw its end", said.because, signatures)
+        return vanished("the hook was gone before Argo CD saw its end", said.because, signatures)
     if hook.result.status != "SyncFailed":
         return None
     category = (found[1].category if found is not None else None) or Category.MANIFEST_ERROR
@@ -114,7 +114,7 @@ def _from_run(hook: AttemptHook, signatures: Signatures, sync: Sync) -> Diagnosi
     if run is None:
         return None
     if hook.lost and not never_started(run):
-        return _vanished("the hook was taken away while it ran", _taken(run), signatures)
+        return vanished("the hook was taken away while it ran", _taken(run), signatures)
     if never_started(run):
         return _not_started(hook, run, signatures, sync)
     return next((found for pod in run.pods if (found := _from_pod(pod, signatures))), None)
@@ -130,7 +130,7 @@ def _taken(run: HookRun) -> tuple[Because, ...]:
     return (Because(f"{run.kind} {run.namespace}/{run.name} was deleted while it ran", source="job"), *ended)
 
 
-def _vanished(why: str, because: tuple[Because, ...], signatures: Signatures) -> Diagnosis:
+def vanished(why: str, because: tuple[Because, ...], signatures: Signatures) -> Diagnosis:
     return Diagnosis(
         category=Category.HOOK_VANISHED,
         retry=Retry.UNKNOWN,

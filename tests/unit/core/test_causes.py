@@ -482,6 +482,13 @@ def test_what_the_atlas_operator_says_of_its_resource(reason: str, message: str,
     assert found.retry is not Retry.SAFE
     assert found.because[0].source == "AtlasMigration shop"
 
+    taken = diagnose_hook(msgspec.structs.replace(seen, lost=True), view.record, reader({}), SIGNATURES)
+    assert (taken.category, taken.retry, taken.state_left) == (
+        Category.HOOK_VANISHED,
+        Retry.UNKNOWN,
+        StateLeft.UNKNOWN,
+    )
+
 
 def test_a_hook_that_runs_for_long_has_words_and_nothing_that_calls_for_an_act() -> None:
     run = job(1, pods=(pod(running(log=logged("a")), pod_phase="Running"),))
