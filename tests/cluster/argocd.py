@@ -24,6 +24,7 @@ class ArgoCd:
         self._kubeconfig = kubeconfig
         self._redis, self._repo, self._server = (ports.free() for _ in range(3))
         self._metrics = {name: ports.free() for name in ("controller", "repo", "notifications", "server")}
+        self.services_port = ports.free()
         self.url = f"http://127.0.0.1:{self._server}"
 
     def redis(self) -> Process:
@@ -70,7 +71,9 @@ class ArgoCd:
             "self-service-notification-enabled": "true",  # a scenario brings its own config, in its own namespace
             "metrics-port": self._metrics["notifications"],
         }
-        return self._component("argocd-notifications", flags, listens(self._metrics["notifications"]))
+        # no DNS knows the Services of this cluster: what is sent to a name is sent here, to a proxy as it were
+        proxy = {"HTTP_PROXY": f"http://127.0.0.1:{self.services_port}"}
+        return self._component("argocd-notifications", flags, listens(self._metrics["notifications"]), **proxy)
 
     def api_server(self, kubernetes: Kubernetes) -> Process:
         assets = self._folder / "assets"
@@ -94,9 +97,9 @@ class ArgoCd:
         repo = {"repo-server": f"127.0.0.1:{self._repo}", "repo-server-plaintext": "true"}
         return {**repo, "namespace": NAMESPACE}
 
-    def _component(self, name: str, flags: dict[str, object], probe: Probe) -> Process:
+    def _component(self, name: str, flags: dict[str, object], probe: Probe, **more: str) -> Process:
         command = [self._binaries.path("argocd"), *(f"--{flag}={value}" for flag, value in flags.items())]
-        return Process(name, command, log=self._log(name), probe=probe, environment=self._environment(name))
+        return Process(name, command, log=self._log(name), probe=probe, environment={**self._environment(name), **more})
 
     def _environment(self, name: str) -> dict[str, str]:
         home = self._folder / name
@@ -127,8 +130,10 @@ async def provide(kubernetes: Kubernetes, binaries: Binaries) -> None:
     await kubernetes.apply(_item("v1", "Namespace", NAMESPACE))
     for resource in read_manifests(*binaries.custom_resources):
         await kubernetes.apply(resource)
-    for name in ("argocd-cm", "argocd-rbac-cm", "argocd-cmd-params-cm", "argocd-notifications-cm"):
+    for name in ("argocd-cm", "argocd-rbac-cm", "argocd-notifications-cm"):
         await kubernetes.apply(_item("v1", "ConfigMap", name), NAMESPACE)
+    parameters = _item("v1", "ConfigMap", "argocd-cmd-params-cm", data={"application.namespaces": "*"})
+    await kubernetes.apply(parameters, NAMESPACE)  # as our flags say
     await kubernetes.apply(_item("v1", "Secret", "argocd-notifications-secret"), NAMESPACE)
     await kubernetes.apply(_secret("argocd-secret", {"server.secretkey": secrets.token_hex(16)}), NAMESPACE)
     for name in ("applications", "appprojects", "applicationsets"):

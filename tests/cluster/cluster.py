@@ -45,6 +45,7 @@ class Cluster:
             ca=self._plane.ca,
             kubeconfig=self._users["admin"],
             argocd_url=self._argocd.url,
+            services_port=self._argocd.services_port,
             git_root=self._git.root,
             git_url=self._git.url,
             postgres_port=self._postgres.port,

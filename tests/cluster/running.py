@@ -25,6 +25,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     ca: Path
     kubeconfig: Path  # the same administrator's
     argocd_url: str  # no login is asked for
+    services_port: int  # who listens here gets what Argo CD's notifications controller sends to a Service by its name
     git_root: Path
     git_url: str
     postgres_port: int
