@@ -125,15 +125,17 @@ def _in_a_row(wrong: Sequence[tuple[datetime, datetime, str]], last_good: dateti
     return tries
 
 
-def ready(incident: Incident) -> Decision | None:
-    """The decision of a child that waits for nothing but its turn."""
+def ready(incident: Incident, now: datetime) -> Decision | None:
+    """The decision of a child that waits for nothing but its turn; a cooldown that is over holds it no more."""
     if not incident.state.open or not incident.operations:
         return None
     for decision in reversed(incident.decisions):
         if decision.action is not ActionKind.RESYNC or decision.operation != incident.operations[-1]:
             continue
-        refused = [r.guard for r in decision.verdict.reasons if not r.passed]
-        if decision.outcome is None and not decision.declined_by and set(refused) <= {GUARD}:
+        refused = {r.guard for r in decision.verdict.reasons if not r.passed}
+        if decision.due_at is not None and decision.due_at <= now:
+            refused.discard("cooldown")
+        if decision.outcome is None and not decision.declined_by and refused <= {GUARD}:
             return decision
     return None
 
@@ -143,7 +145,7 @@ def turns(cause: Cause, seen: Wave, now: datetime) -> list[Incident]:
     busy = {a.app_uid for a in cause.resyncs if a.outcome.result in _UNDER_WAY}
     waiting = []
     for incident in sorted(cause.incidents, key=cause.place):
-        decision = ready(incident)
+        decision = ready(incident, now)
         if decision is None or incident.app_uid in busy:
             continue
         since = max(filter(None, (seen.since, seen.closed_until, decision.due_at)), default=now)

@@ -15,7 +15,8 @@ from responder.core.actions import ActionKind, ActionRecord
 from responder.core.guards import GUARDS
 from responder.core.limiting import in_turn
 from responder.ports import Write
-from tests.invariants.inline import InlineStore
+from tests.invariants.inline import InlineStore, now
+from tests.invariants.monitor import PERSON
 from tests.invariants.outage import Outage, key_of, rules
 from tests.invariants.program import Breaks
 from tests.invariants.transport import Fault
@@ -122,12 +123,23 @@ def just_failed() -> Outage:
     return night
 
 
+def everybody_ordered() -> Outage:
+    """A person has ordered each of them by hand, and so none waits for its turn: only for a place."""
+    night = just_failed()
+    for name in night.names:
+        incident = night.program.open_incident(key_of(name))
+        assert incident is not None
+        now(night.program.desk.order(incident.id, ActionKind.RESYNC, PERSON))
+    return night
+
+
 def test_of_all_that_look_at_the_same_moment_one_takes_the_place() -> None:
     assert all_at_once(just_failed()) == ["app-0"]
+    assert len(all_at_once(everybody_ordered())) == 1
 
 
 def test_a_place_that_is_not_reserved_before_anything_is_awaited_is_taken_twice() -> None:
-    assert len(all_at_once(just_failed(), reserves=lambda _: None)) > 1
+    assert len(all_at_once(everybody_ordered(), reserves=lambda _: None)) > 1
 
 
 class Recovery(RuleBasedStateMachine):

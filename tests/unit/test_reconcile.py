@@ -531,6 +531,34 @@ async def test_the_ceiling_of_the_hour_holds_for_steps_side_by_side(night: Night
     assert len(night.wire.written) == 20
 
 
+async def test_when_a_canary_did_well_the_next_two_are_woken_and_the_parent_tells_of_it(night: Night) -> None:
+    billing, cart = AppKey("argocd", "billing"), AppKey("argocd", "cart")
+    for key in (KEY, cart, billing):
+        await night.fails(key)
+        await night.step(6, key)
+    for key in (KEY, cart, billing):
+        await night.step(60, key)
+    assert [a.app for a in await night.actions()] == [billing]
+
+    night.recovers(billing)
+    night.reconciler._wakeups._pending.clear()
+    await night.step(80, billing)
+    assert {cart, KEY} <= set(night.reconciler._wakeups._pending)
+    for key in (cart, KEY):
+        await night.step(81, key)
+    assert [(a.app, a.wave) for a in await night.actions()] == [(billing, 1), (cart, 2), (KEY, 2)]
+    (parent,) = [i for i in await night.incidents() if i.children]
+    assert "resync of argocd/billing begun as the canary" in [e.what for e in parent.timeline]
+
+    again = night.responder()  # after a crash the wave is where it was
+    await again.loader.start()
+    night.reconciler = again
+    late = AppKey("argocd", "late")
+    await night.fails(late)
+    await night.step(90, late)
+    assert len(await night.actions()) == 3
+
+
 async def test_applications_that_lose_one_database_get_one_parent(night: Night) -> None:
     for key in OTHERS[:8]:
         await night.fails(key)

@@ -174,15 +174,21 @@ def test_the_oldest_is_next_and_among_equals_the_name_decides() -> None:
 
 
 def test_who_is_refused_for_another_reason_does_not_wait_for_a_turn() -> None:
-    assert ready(waiting(1, "correlation", "sync-window")) is None
-    assert ready(waiting(1, "retry")) is None
+    assert ready(waiting(1, "correlation", "sync-window"), at(40)) is None
+    assert ready(waiting(1, "retry"), at(40)) is None
 
 
 def test_a_decision_of_an_older_operation_one_that_was_declined_or_done_is_no_turn() -> None:
-    assert ready(waiting(1, operation=at(-60))) is None
-    assert ready(waiting(1, declined_by="ana")) is None
-    assert ready(waiting(1, outcome=Outcome(OutcomeResult.EXPIRED))) is None
-    assert ready(waiting(1)) is not None
+    assert ready(waiting(1, operation=at(-60)), at(40)) is None
+    assert ready(waiting(1, declined_by="ana"), at(40)) is None
+    assert ready(waiting(1, outcome=Outcome(OutcomeResult.EXPIRED)), at(40)) is None
+    assert ready(waiting(1), at(40)) is not None
+
+
+def test_a_cooldown_holds_until_it_is_over() -> None:
+    cooling = waiting(1, "correlation", "cooldown", due=30)
+    assert ready(cooling, at(29)) is None
+    assert ready(cooling, at(30)) is not None
 
 
 def test_who_is_under_way_has_had_its_turn() -> None:
