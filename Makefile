@@ -48,6 +48,7 @@ lock: ## pin every dependency by hash (needs uv)
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.lock
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c requirements.lock -o requirements-dev.lock
 	@echo setuptools | UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet - --universal --python-version 3.11 --generate-hashes --no-emit-index-url -c requirements-dev.lock -o requirements-build.lock
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet tests/cluster/tools/python/requirements.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o tests/cluster/tools/python/requirements.lock
 
 clean: ## forget the environment and caches
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -106,9 +106,9 @@ def find_binaries(environ: Mapping[str, str] = os.environ) -> Binaries:
     if _go_version() < (1, 21):  # from there on it fetches what a go.mod asks for
         raise MissingBinariesError("there is no Go to build them: install Go 1.26 or set RESPONDER_TEST_BIN")
     elsewhere = _assets(environ)
-    folder = _cache(environ) / f"cluster-{_pins()}"
+    folder = cache(environ) / f"cluster-{_pins()}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock")):
         if not folder.is_dir():
             _build_all(folder, elsewhere)
     return Binaries(folder, elsewhere)
@@ -129,7 +129,7 @@ def _assets(environ: Mapping[str, str]) -> dict[str, Path]:
     return {name: Path(folder or "", name) for name in names if Path(folder or "", name).is_file()}
 
 
-def _cache(environ: Mapping[str, str]) -> Path:
+def cache(environ: Mapping[str, str]) -> Path:
     base = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base, "argocd-hook-responder")
 
@@ -142,20 +142,20 @@ def _pins() -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Two runs do not build twice: the second waits for the first."""
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say("another run is building the cluster's programs; waiting for it")
+            say("another run is making what the cluster needs; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _build_all(folder: Path, elsewhere: Mapping[str, Path]) -> None:
     wanted = [tool for tool in BUILT if not tool.packages.keys() <= elsewhere.keys()]
-    _say(f"building the cluster's programs into {folder}, once: 10 to 18 minutes on two cores when nothing is cached")
+    say(f"building the cluster's programs into {folder}, once: 10 to 18 minutes on two cores when nothing is cached")
     unfinished = folder.with_suffix(".building")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
@@ -164,7 +164,7 @@ def _build_all(folder: Path, elsewhere: Mapping[str, Path]) -> None:
         _build(tool, unfinished, f"{number} of {len(wanted)}: {', '.join(tool.packages)}")
     _copy_argocd_files(unfinished)
     unfinished.rename(folder)
-    _say(f"built in {_minutes(time.monotonic() - started)}")
+    say(f"built in {_minutes(time.monotonic() - started)}")
 
 
 def _build(tool: Tool, folder: Path, what: str) -> None:
@@ -186,7 +186,7 @@ def _follow(build: subprocess.Popen[str], what: str) -> None:
 
     def beat() -> None:
         while not ended.wait(_BEAT):
-            _say(f"  {what}: {compiled[0]} packages compiled, {_minutes(time.monotonic() - started)}")
+            say(f"  {what}: {compiled[0]} packages compiled, {_minutes(time.monotonic() - started)}")
 
     ticker = threading.Thread(target=beat)
     ticker.start()
@@ -195,7 +195,7 @@ def _follow(build: subprocess.Popen[str], what: str) -> None:
             if re.fullmatch(r"[\w./~-]+\n", line):
                 compiled[0] += 1
             elif not line.startswith("go: downloading"):
-                _say("  " + line.rstrip())
+                say("  " + line.rstrip())
     finally:
         ended.set()
         ticker.join()
@@ -215,5 +215,5 @@ def _minutes(seconds: float) -> str:
     return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
