@@ -19,8 +19,9 @@ from tests.cluster.processes import NotReadyError, tether
 from tests.cluster.running import ABSENT, VARIABLE, Running
 
 _TESTS = ("tests/cluster", "tests/contract/kubernetes")
-_TOGETHER = ("-n", "4", "--dist", "worksteal", "-m", "real_cluster and not alone")
-_ALONE = ("-p", "no:xdist", "-m", "real_cluster and alone")
+_PATIENT = ("-o", "timeout=180")  # every wait has a shorter deadline of its own
+_TOGETHER = ("-n", "4", "--dist", "worksteal", *_PATIENT, "-m", "real_cluster and not alone")
+_ALONE = ("-p", "no:xdist", *_PATIENT, "-m", "real_cluster and alone")
 _NONE_CHOSEN = 5  # what pytest answers when no test was chosen
 
 
