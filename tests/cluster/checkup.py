@@ -1,16 +1,14 @@
-"""``responder doctor`` as a process, in an installation of a story."""
+"""``responder doctor`` in an installation of a story: its exit status and what it prints."""
 
-import asyncio
+import io
 import json
-import sys
-from pathlib import Path
 
 import msgspec
 
+from responder.config import load_settings
+from responder.doctoring import Visit, look, report
 from tests.cluster.kubernetes import Json
 from tests.cluster.story import Story
-
-_PATIENCE = 60.0
 
 
 class Checkup(msgspec.Struct, frozen=True):
@@ -23,28 +21,22 @@ class Checkup(msgspec.Struct, frozen=True):
         return [finding["id"] for finding in self.findings if finding["severity"] != "note"]
 
     def told(self, finding: str) -> str:
-        """Its words: title, details, remedy."""
+        one = self._one(finding)
+        return "\n".join([one["title"], *one["details"]])
+
+    def remedy(self, finding: str) -> str:
+        return str(self._one(finding)["remedy"])
+
+    def _one(self, finding: str) -> Json:
         [one] = [one for one in self.findings if one["id"] == finding]
-        return "\n".join([one["title"], *one["details"], one["remedy"]])
+        return one
 
 
-async def doctor(story: Story, config: Path | None = None, *, outside: bool = False) -> Checkup:
+async def doctor(story: Story, *, outside: bool = False) -> Checkup:
     """With the service's own rights, or from ``outside`` with an administrator's."""
-    said = await told("doctor", "--json", "--config", str(config or story.responder.config), *_visit(story, outside))
-    return Checkup(said[0], tuple(json.loads(line) for line in said[1].splitlines()))
-
-
-def _visit(story: Story, outside: bool) -> list[str]:
-    if not outside:
-        return []
     account = f"{story.namespace}:hook-responder"
-    return ["--kubeconfig", str(story.running.kubeconfig), "--service-account", account]
-
-
-async def told(*command: str) -> tuple[int, str]:
-    """Exit status and standard output of ``responder COMMAND``."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "responder", *command, stdout=pipe)
-    out, _ = await asyncio.wait_for(process.communicate(), _PATIENCE)
-    assert process.returncode is not None
-    return process.returncode, out.decode()
+    kubeconfig = story.running.kubeconfig if outside else None
+    findings, reached = await look(Visit(load_settings(story.responder.config), kubeconfig, None, account))
+    printed = io.StringIO()
+    status = report(findings, reached, as_json=True, stream=printed)
+    return Checkup(status, tuple(json.loads(line) for line in printed.getvalue().splitlines()))
