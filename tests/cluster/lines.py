@@ -56,12 +56,13 @@ def compare(kept: Path, database: Path, ignored: frozenset[str] = frozenset()) -
 
 def count_written(kept: Path) -> dict[str, int]:
     runs = (folder for folder in kept.glob("*/*/*") if folder.is_dir())
-    return {str(folder.relative_to(kept)): sum(map(_lines, folder.glob("*.log"))) for folder in runs}
+    return {str(folder.relative_to(kept)): _lines(folder) for folder in runs}
 
 
-def _lines(file: Path) -> int:
-    """Whole lines, and a last one without its end."""
-    tags = [entry.split(b" ", 3)[2] for entry in file.read_bytes().splitlines()]
+def _lines(run: Path) -> int:
+    """Whole lines, and a last one without its end. A line in pieces may go on in the next file."""
+    files = sorted(run.glob("*.log"), key=lambda file: int(file.stem))
+    tags = [entry.split(b" ", 3)[2] for file in files for entry in file.read_bytes().splitlines()]
     return tags.count(b"F") + (tags[-1:] == [b"P"])
 
 

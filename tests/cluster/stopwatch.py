@@ -26,6 +26,7 @@ class Stopwatch:
         self._kubernetes = kubernetes
         self._namespace = namespace
         self._responder = responder
+        self._pid = responder.pid
         self._failed: dict[str, float] = {}  # Job uid -> when it was seen
         self._told: dict[str, float] = {}
 
@@ -36,6 +37,9 @@ class Stopwatch:
             group.create_task(self._again(self._watch_incidents))
 
     def record(self) -> None:
+        """Not of a story in which the responder was down for a while."""
+        if self._responder.pid != self._pid:
+            return
         for uid, told in self._told.items():
             if uid in self._failed:
                 figures.record("hook failed to incident with log and cause", max(0.0, told - self._failed[uid]))

@@ -67,6 +67,23 @@ async def test_a_job_that_lives_no_second_longer_than_its_end(story: Story) -> N
     await story.until_jobs(0)
 
 
+async def test_a_log_that_is_longer_than_what_is_kept(story: Story) -> None:
+    """Every line is read and scanned; those of the middle are counted."""
+    await story.respond(recorder={"head": "4KiB", "tail": "16KiB"})
+    lines = (
+        f"echo begun; seq -f 'row %g copied' 1 20000; echo '{NO_SUCH_TABLE}'; seq -f 'row %g undone' 1 20000; exit 3"
+    )
+    shop, started = await sync(story, hook(lines, policy="HookFailed"))
+    await shop.ended("Failed", started=started)
+
+    [ran] = containers(await story.incident(ended("missing-object", "Failed")))
+    assert (ran["log"]["lines"], ran["log"]["complete"]) == (40_002, True)
+    assert ran["log"]["dropped"] > 30_000
+    said = await story.log(ran)
+    assert (said[0], said[-1]) == ("begun", "row 20000 undone")
+    assert NO_SUCH_TABLE in said
+
+
 async def test_a_person_terminates_it(story: Story) -> None:
     await story.respond()
     shop, started = await sync(story, hook(ENDLESS, pod=SHORT_GRACE))

@@ -156,7 +156,7 @@ async def test_the_secret_is_a_hook_that_comes_first(story: Story) -> None:
 
 async def test_the_secret_that_another_application_deletes_by_its_policy(story: Story) -> None:
     """It shares the Secret of a hook, and that hook's success takes the Secret away."""
-    await story.respond()
+    await story.respond(recorder={"stuck_after": "4s"})
     passing = {
         "argocd.argoproj.io/hook": "PreSync",
         "argocd.argoproj.io/sync-wave": "-1",
@@ -185,24 +185,30 @@ async def test_the_secret_that_another_application_deletes_by_its_policy(story: 
     await story.incident(resolved)
 
 
-@pytest.mark.parametrize("helm_hook", ["pre-install", "pre-upgrade", "pre-install,pre-upgrade"])
-async def test_hooks_of_a_chart(story: Story, helm_hook: str) -> None:
+async def test_hooks_of_a_chart(story: Story) -> None:
+    """As its rendered templates stand in a repository: both come before the sync, in the order of their weights."""
     await story.respond()
-    marks = {
-        "helm.sh/hook": helm_hook,
-        "helm.sh/hook-weight": "-5",
-        "helm.sh/hook-delete-policy": "before-hook-creation",
-    }
-    shop = await story.application({"migration.yaml": [_helm(hook(FAILS), marks)]})
-    await shop.ended("Failed", started=await shop.sync())
-    [migration] = hooks(await story.incident(ended("missing-object", "Failed")))
-    assert (migration["sync_phase"], migration["hook_phase"]) == ("PreSync", "Failed")
 
-    await shop.mend({"migration.yaml": [_helm(hook(MIGRATES), marks)]})
+    def chart(upgrade: str) -> list[Json]:
+        return [
+            _helm(hook(MIGRATES, name="install"), "pre-install", "-5"),
+            _helm(hook(upgrade, name="upgrade"), "pre-install,pre-upgrade", "5"),
+        ]
+
+    shop = await story.application({"hooks.yaml": chart(FAILS), "settings.yaml": [config_map(colour="blue")]})
+    await shop.ended("Failed", started=await shop.sync())
+    incident = await story.incident(ended("missing-object", "Failed"))
+    assert [(one["name"], one["sync_phase"], one["hook_phase"]) for one in hooks(incident)] == [
+        ("install", "PreSync", "Succeeded"),
+        ("upgrade", "PreSync", "Failed"),
+    ]
+
+    await shop.mend({"hooks.yaml": chart(MIGRATES)})
     await story.incident(resolved)
 
 
-def _helm(job: Json, marks: dict[str, str]) -> Json:
+def _helm(job: Json, kinds: str, weight: str) -> Json:
+    marks = {"helm.sh/hook": kinds, "helm.sh/hook-weight": weight, "helm.sh/hook-delete-policy": "before-hook-creation"}
     return {**job, "metadata": {**job["metadata"], "annotations": marks}}
 
 

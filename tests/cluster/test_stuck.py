@@ -40,7 +40,7 @@ def endless_sidecar() -> Sequence[Json]:
 @pytest.mark.parametrize(
     ("manifests", "category", "named"),
     [
-        (forgotten_secret, "missing-reference", 'secret "db" not found'),
+        (forgotten_secret, "missing-reference", "only after its hooks, in the Sync phase"),
         (bad_image, "image-pull", "registry.example.com/does-not-exist:1.4.2"),
         (no_node, "unschedulable", "node affinity/selector"),
         (endless_sidecar, "sidecar-running", "istio-proxy"),
@@ -55,7 +55,6 @@ async def test_what_never_starts_or_never_ends_is_told_while_it_hangs_and_ended_
 
     incident = await story.incident(diagnosed(category))
     assert named in str(incident["diagnosis"])
-    print(incident["diagnosis"])
 
     state = await shop.ended("Failed", started=started)
     assert state["message"].startswith("Operation terminated")
