@@ -3,6 +3,7 @@
 import json
 import sys
 from collections import Counter
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -45,17 +46,19 @@ def sources() -> dict[str, bytes]:
     return {f.name: f.read_bytes() for f in sorted(files, key=lambda f: f.name)}
 
 
+@cache
 def shipped() -> Signatures:
     return parse_signatures(sources(), check_samples=False)
 
 
-def judge(signatures: Signatures, corpus: Path = CORPUS) -> list[Judged]:
+@cache
+def judge(corpus: Path = CORPUS) -> list[Judged]:
     labels = msgspec.json.Decoder(Label)
     judged = []
     for line in (corpus / "labels.jsonl").read_bytes().splitlines():
         label = labels.decode(line)
         text = (corpus / "logs" / label.file).read_text(errors="replace")
-        judged.append(Judged(label, diagnose_text(text, signatures, exit_code=label.exit_code)))
+        judged.append(Judged(label, diagnose_text(text, shipped(), exit_code=label.exit_code)))
     return judged
 
 
@@ -111,7 +114,7 @@ def measures(judged: list[Judged]) -> dict[str, tuple[int, int, list[Judged]]]:
 
 
 def main() -> None:
-    judged = judge(shipped())
+    judged = judge()
     verbose = "-v" in sys.argv
     for name, (count, of, others) in measures(judged).items():
         print(f"{name:40} {count:4} of {of:4}  {100 * count / max(of, 1):5.1f} %")

@@ -97,7 +97,7 @@ async def act(folder: Path, chance: random.Random, *, kills: int) -> Acted:
                 await asyncio.sleep(chance.uniform(*_LIVES))
                 await service.kill()
                 await service.start()
-            await service.until_incidents(_settled, within=60)
+            await service.until_incidents(_settled, within=240)
             await service.kill()
             await service.start()
             found = await service.until_incidents(_settled)

@@ -8,7 +8,7 @@ import pytest
 from tests.service.killing import AWAY, HALF, act, take
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 async def test_acts_are_done_once_however_often_the_process_is_killed(tmp_path: Path) -> None:
     came = await act(tmp_path, random.Random(4), kills=4)  # noqa: S311 - when to kill is no secret
 

@@ -56,7 +56,7 @@ def test_every_cause_from_a_log_has_advice_that_ends_in_an_act() -> None:
 
 
 def test_the_corpus_is_judged_as_well_as_it_was() -> None:
-    found = {name: (count, of) for name, (count, of, _) in measures(judge(SHIPPED)).items()}
+    found = {name: (count, of) for name, (count, of, _) in measures(judge()).items()}
     assert found["safe though something was left (0)"][0] == 0
     assert found["safe though it fails again (1 %)"][0] == 0
     assert found["category right"][0] >= 219
@@ -71,7 +71,7 @@ def test_the_corpus_is_judged_as_well_as_it_was() -> None:
 
 
 def test_tools_of_which_the_corpus_has_none_are_judged_well() -> None:
-    found = {name: (count, of) for name, (count, of, _) in measures(judge(SHIPPED, CORPUS / "more")).items()}
+    found = {name: (count, of) for name, (count, of, _) in measures(judge(CORPUS / "more")).items()}
     right, failures = found["category right"]
     assert (right, found["successes called none"][0] > 0) == (failures, True)
     assert found["safe though something was left (0)"][0] == 0
@@ -80,5 +80,5 @@ def test_tools_of_which_the_corpus_has_none_are_judged_well() -> None:
 
 
 def test_a_diagnosis_can_be_stored() -> None:
-    diagnosis = judge(SHIPPED)[0].found
+    diagnosis = judge()[0].found
     assert msgspec.json.decode(msgspec.json.encode(diagnosis), type=type(diagnosis)) == diagnosis

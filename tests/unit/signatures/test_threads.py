@@ -22,7 +22,8 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 SHIPPED = shipped()
 CASES = msgspec.convert(
-    yaml.safe_load((Path(__file__).parent / "threads.yaml").read_text(encoding="utf-8")), tuple[Case, ...]
+    yaml.load((Path(__file__).parent / "threads.yaml").read_bytes(), Loader=yaml.CSafeLoader),
+    tuple[Case, ...],
 )
 PASSING = {
     Category.CONNECTION_REFUSED, Category.CONNECTION_TIMEOUT, Category.DNS_FAILURE, Category.TOO_MANY_CONNECTIONS,
