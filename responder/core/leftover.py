@@ -19,7 +19,12 @@ _HARMLESS_BEFORE = frozenset(
 )  # fmt: skip
 # What a tool says before it begins.
 _REFUSALS = frozenset({Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.MIGRATION_LOCK_HELD})
-_OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition")
+_OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition|backfill|batch|chunk|populate")
+_BESIDE = frozenset({"work", "trace", "commit"})
+# A traced command that changes nothing in a database.
+_ASKS = re.compile(
+    r"(?i)wait|ready|select 1\b|\bping\b|\bstatus\b|--?version|\bgenerate\b|\bcheck\b|config:|cache|\binstall\b"
+)
 _TWO_THINGS = re.compile(r"[a-z0-9](?:_and_|-and-|And[A-Z]| and )|_and_", re.ASCII)
 _NO_WORK = frozenset({"START", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"})
 _WORK = frozenset(
@@ -83,13 +88,28 @@ def assess(log: Findings, cause: Cause, tool: Tool | None, database: str | None,
     if any(f.category is Category.DIRTY_STATE and not f.quiet for f in log.saying(Says.FAILURE)):
         return Left(StateLeft.DIRTY, "an earlier migration failed and is marked so", shown=True)
     run = _run(log, cause, tool, database, migration)
-    return (
+    left = (
         _before_anything(run)
         or _marked(run)
         or _not_taken_back(run)
         or _by_scope(run)
         or Left(StateLeft.UNKNOWN, "the log does not show which tool ran, or on which database")
     )
+    doubt = _doubt(run) if left.state is StateLeft.NONE else ""
+    return Left(StateLeft.UNKNOWN, doubt) if doubt else left
+
+
+def _doubt(run: _Run) -> str:
+    """What the tool's own transactions do not cover, or the log cannot show."""
+    beside = [f for f in run.log.saying(Says.TOOL) if _BESIDE & f.groups.keys()]
+    if any("work" in f.groups for f in beside):
+        return "the log shows work beside the migrations, which their transactions do not take back"
+    traced = {f.groups["trace"] for f in beside if "trace" in f.groups}
+    if len([command for command in traced if not _ASKS.search(command)]) > 1:
+        return "the shell ran more than one program, and what a silent one did is not shown"
+    if run.cause.category is Category.SERVER_SHUTDOWN and any("commit" in f.groups for f in beside):
+        return "the connection was lost while the transaction was committed: whether it was is not known"
+    return ""
 
 
 def _run(log: Findings, cause: Cause, tool: Tool | None, database: str | None, migration: str | None) -> _Run:
@@ -115,6 +135,7 @@ def _before_anything(run: _Run) -> Left | None:
         return None
     # Where a failed migration's own statements stay, silence proves nothing: many tools can be told to be quiet.
     covered = run.scope is not Scope.STATEMENT and not run.tool.silent_end and not run.torn
+    covered = covered and not run.log.saying(Says.DONE)  # else something else ran after it
     shown = covered or run.cause.category in _REFUSALS
     return Left(StateLeft.NONE, f"{run.tool.name} had started no migration", shown)
 
@@ -171,6 +192,8 @@ def _by_scope(run: _Run) -> Left | None:
         return Left(
             StateLeft.NONE, f"{tool.name} runs all migrations in one transaction here", single and _covered(run)
         )
+    if tool.steps and run.steps and not run.started:
+        return Left(StateLeft.PARTIAL, "statements outside any migration were done and stay", shown=True)
     if run.finished or len(run.started) > 1:
         return Left(
             StateLeft.PARTIAL, "migrations before the failing one were applied in this run and stay", shown=True
@@ -189,9 +212,10 @@ def _announced(run: _Run) -> bool:
 def _covered(run: _Run) -> bool:
     """Tools let a migration opt out of its transaction (Django's `atomic = False`, goose's NO TRANSACTION, Alembic's
     `autocommit_block`), and few say so when it fails. People do so for what no transaction takes: an index built
-    CONCURRENTLY, VACUUM, a value of an enum. Such a statement in the log is never safe (see `_not_taken_back`); where
-    the tool hides its statements, the migration's name may warn. What is left is a migration without any need to opt
-    out, and none that could be told from an ordinary one: it is believed to be one.
+    CONCURRENTLY, VACUUM, a value of an enum; and for backfills, which commit each batch. Such a statement in the log is
+    never safe (see `_not_taken_back`); where the tool hides its statements, the migration's name may warn. What is left
+    is a migration without any need to opt out, and none that could be told from an ordinary one: it is believed to be
+    one.
     """
     if run.tool is not None and run.tool.silent_end and not _own_words(run):
         return False
