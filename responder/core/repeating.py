@@ -10,6 +10,13 @@ from responder.core.idempotence import known_idempotent
 from responder.core.promotion import LEFT_BEHIND
 from responder.core.stopping import running_container
 
+# The Secret or the account that a Job needs, made by a hook of an earlier wave: Argo CD applies it, nothing runs.
+_RUNS_NOTHING = frozenset(
+    {("", kind) for kind in ("ConfigMap", "PersistentVolumeClaim", "Secret", "ServiceAccount")}
+    | {("rbac.authorization.k8s.io", kind) for kind in ("ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")}
+    | {("networking.k8s.io", "NetworkPolicy")}
+)
+
 
 def ended(c: Candidate) -> Reason:
     app, record = c.situation.app, c.record
@@ -97,7 +104,8 @@ def window(c: Candidate) -> Reason:
 
 def idempotent(c: Candidate) -> Reason:
     for hook in (h for attempt in c.view.attempts for h in attempt.hooks):
-        if hook.run is None and hook.result.status != "SyncFailed":
+        applied = (hook.result.group, hook.result.kind) in _RUNS_NOTHING
+        if hook.run is None and hook.result.status != "SyncFailed" and not applied:
             return Reason("idempotent", f"hook {hook.result.name} was not seen: it is not known to be idempotent")
     for run in c.runs:
         if not (run.idempotent or never_started(run) or _only_migrates(run)):

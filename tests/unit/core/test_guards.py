@@ -82,6 +82,13 @@ def test_a_safe_failure_of_an_automated_sync_is_run_again() -> None:
     assert len(verdict.reasons) == len(GUARDS[ActionKind.RESYNC])
 
 
+@pytest.mark.parametrize(("kind", "refusing"), [("Secret", []), ("Workflow", ["idempotent"])])
+def test_a_hook_that_is_only_applied_runs_nothing_that_could_run_twice(kind: str, refusing: list[str]) -> None:
+    applied = replace(hook("db-credentials", "Succeeded", group=""), kind=kind)
+    record = replace(FAILED, results=(told(1, applied, 1), *FAILED.results))
+    assert refused(candidate(situation((record,)))) == refusing
+
+
 FUTILE = replace(SAFE, retry=Retry.FUTILE, retry_reason="it will fail again")
 SEEDS = ended(command=("sh", "-c", "./seed"))
 PROXY = running("proxy", kind=ContainerKind.SIDECAR)
