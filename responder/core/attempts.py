@@ -29,7 +29,7 @@ class AttemptHook(msgspec.Struct, frozen=True):
         """Seen to have failed, by Argo CD or by its own Job, whichever came first."""
         if self.result.hook_phase in ("Failed", "Error") or self.result.status == "SyncFailed" or self.lost:
             return True
-        return self.run is not None and self.run.failed is not None
+        return self.run is not None and not self.stale and self.run.failed is not None
 
     @property
     def succeeded(self) -> bool:
@@ -208,17 +208,24 @@ def _names(run: HookRun, result: ResourceResult) -> bool:
 def _reused(entry: AttemptResult, record: OperationRecord, known: Sequence[HookRun]) -> HookRun | None:
     """A Job of before that still stood when Argo CD took this hook up: it answers for it without running.
 
-    One that had to go by then was about to be replaced: its successor was not seen, or not yet.
+    One that had to go by then was about to be replaced, and one that ended otherwise than Argo CD says has been: its
+    successor was not seen, or not yet.
     """
     begun = _begun(entry.attempt, record)
     standing = [
         run
         for run in known
         if _names(run, entry.result)
+        and not _ended_otherwise(run, entry.result)
         and (run.created_at < record.started_at or (begun is not None and run.created_at <= begun))
         and all(went is None or went > entry.first_at for went in (run.deleting_at, run.gone_at))
     ]
     return standing[-1] if standing else None
+
+
+def _ended_otherwise(run: HookRun, result: ResourceResult) -> bool:
+    told = {"Succeeded": run.failed, "Failed": run.completed, "Error": run.completed}
+    return told.get(result.hook_phase) is not None
 
 
 def _with_unreported(

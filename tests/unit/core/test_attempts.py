@@ -224,6 +224,23 @@ def test_a_hook_whose_new_job_is_not_seen_yet_has_not_failed_by_its_old_one() ->
     assert view.attempts[0].hooks[0].failed is False
 
 
+def test_a_hook_that_ended_while_we_were_away_is_not_judged_by_the_old_job_that_it_replaced() -> None:
+    """Back again we know the old Job, not yet that it is gone, and the new one from Argo CD's word alone."""
+    (view,) = views(
+        [operation(SUCCEEDED, told(1, hook(hook_phase="Succeeded"), 9), finished=5)], [job(-60, failed(-50))]
+    )
+
+    (ended,) = view.attempts[0].hooks
+    assert (ended.run, ended.stale, ended.failed, ended.succeeded) == (None, False, False, True)
+
+
+def test_an_old_job_s_failure_is_none_of_this_operation_until_argo_cd_takes_it_for_one() -> None:
+    (view,) = views([operation(RUNNING, told(1, hook(hook_phase="Running"), 2.5))], [job(-60, failed(-50))])
+
+    (waited_for,) = view.attempts[0].hooks
+    assert (waited_for.stale, waited_for.failed) == (True, False)
+
+
 def test_a_job_that_ended_well_before_is_no_success_now() -> None:
     old = job(-60, complete(-50), delete_policies=("HookFailed",))
     (view,) = views([operation(SUCCEEDED, told(1, hook(hook_phase="Succeeded"), 3), finished=3)], [old])
