@@ -57,9 +57,11 @@ class Application:
     async def sync(
         self, *, by: str = "alice", revision: str = "main", retry: Json | None = None, **sync: object
     ) -> str:
-        """As ``argocd app sync`` by a person; when its operation has begun: its ``startedAt``."""
+        """As ``argocd app sync`` by a person, or with an empty ``by`` as Argo CD itself where auto-sync is on; when its
+        operation has begun: its ``startedAt``."""
         before = (await self.operation_state()).get("startedAt")
-        operation: Json = {"initiatedBy": {"username": by}, "sync": {"revision": revision, **sync}}
+        initiator: Json = {"username": by} if by else {"automated": True}
+        operation: Json = {"initiatedBy": initiator, "sync": {"revision": revision, **sync}}
         if retry:
             operation["retry"] = retry
         await self.patch({"operation": operation})

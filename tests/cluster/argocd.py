@@ -139,10 +139,10 @@ async def provide(kubernetes: Kubernetes, binaries: Binaries) -> None:
     for name in ("applications", "appprojects", "applicationsets"):
         where = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}.argoproj.io"
         await kubernetes.until(where, _established)
-    await kubernetes.apply(_item("argoproj.io/v1alpha1", "AppProject", "default", spec=_EVERYTHING), NAMESPACE)
+    await kubernetes.apply(_item("argoproj.io/v1alpha1", "AppProject", "default", spec=EVERYTHING), NAMESPACE)
 
 
-_EVERYTHING: Json = {
+EVERYTHING: Json = {
     "sourceRepos": ["*"],
     "sourceNamespaces": ["*"],
     "destinations": [{"server": "*", "namespace": "*"}],
