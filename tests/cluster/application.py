@@ -54,6 +54,12 @@ class Application:
         """As ``argocd app get --hard-refresh``: what was pushed is seen now."""
         await self.patch({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "hard"}}})
 
+    async def until_compared(self, revision: str) -> None:
+        """Argo CD knows of this one, whatever it does."""
+        await self._kubernetes.until(
+            self._where, lambda app: app.get("status", {}).get("sync", {}).get("revision") == revision, within=60
+        )
+
     async def sync(
         self, *, by: str = "alice", revision: str = "main", retry: Json | None = None, **sync: object
     ) -> str:

@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.cluster import figures
 from tests.cluster.application import Application, Manifests
 from tests.cluster.git import Repository
@@ -146,6 +148,23 @@ class Story:
         figures.record("lines written by Pods", found.lines_written, "lines")
         figures.record("lines recorded", found.lines_recorded, "lines")
         assert not found.differing, f"lines written, and what was recorded: {found.differing}"
+
+    async def counted(self, metric: str, **labels: str) -> float:
+        """The sum over all series of this metric that have these labels."""
+        async with self.responder.http.get(f"{self.responder.url}/metrics") as answer:
+            families = list(text_string_to_metric_families(await answer.text()))
+        samples = (sample for family in families for sample in family.samples if sample.name == metric)
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
+
+    async def until_counted(self, metric: str, number: float, *, within: float = 60, **labels: str) -> None:
+        """Exactly so many."""
+        found = 0.0
+        try:
+            async with asyncio.timeout(within):
+                while (found := await self.counted(metric, **labels)) != number:  # noqa: ASYNC110 - the same
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise AssertionError(f"{metric} {labels} is {found}, not {number}, after {within:.0f} s") from None
 
     async def close(self) -> None:
         await self._stack.aclose()

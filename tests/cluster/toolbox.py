@@ -35,7 +35,8 @@ def _install(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     began = time.monotonic()
     for command in ([sys.executable, "-m", "venv", folder], [folder / "bin/python", *_PIP, "-r", _LOCK]):
-        if subprocess.run(command, check=False).returncode:
-            raise ToolboxError(f"{' '.join(map(str, command))} failed")
+        told = [str(word) for word in command]
+        if subprocess.run(told, check=False).returncode:
+            raise ToolboxError(f"{' '.join(told)} failed")
     (folder / "whole").touch()
     say(f"installed in {time.monotonic() - began:.0f} s")
