@@ -41,13 +41,12 @@ class Story:
 
     async def respond(self, **installed: Any) -> Service:
         """Installs the responder (see ``Installation.install``) and waits until it watches."""
-        self._before = frozenset(count_written(self._kept))
+        self._before = frozenset(count_written(self.kept))
         self._responder = await self.installation.install(**installed)
         await self._stack.enter_async_context(self._responder)
         await self._responder.until_ready()
-        await self._stack.enter_async_context(
-            self._measured(Stopwatch(self.kubernetes, self.namespace, self.responder))
-        )
+        self.stopwatch = Stopwatch(self.kubernetes, self.namespace, self.responder)
+        await self._stack.enter_async_context(self._measured(self.stopwatch))
         return self._responder
 
     @asynccontextmanager
@@ -115,7 +114,7 @@ class Story:
     async def until_written(self, lines: int, *, within: float = 60) -> None:
         """So many, by all Pods of this story together."""
         async with asyncio.timeout(within):
-            while sum(count_written(self._kept).values()) < lines:  # noqa: ASYNC110 - it is another process that writes
+            while sum(count_written(self.kept).values()) < lines:  # noqa: ASYNC110 - it is another process that writes
                 await asyncio.sleep(0.05)
 
     async def until_recorded(self, lines: int, *, within: float = 60) -> None:
@@ -134,10 +133,10 @@ class Story:
         return found
 
     def _compared(self) -> Comparison:
-        return compare(self._kept, self.installation.folder / "responder.db", self._before)
+        return compare(self.kept, self.installation.folder / "responder.db", self._before)
 
     @property
-    def _kept(self) -> Path:
+    def kept(self) -> Path:
         return self.running.folder / "kubelet/logs" / self.namespace
 
     async def check_lines(self) -> None:

@@ -15,9 +15,10 @@ from tests.cluster.application import API, Application
 from tests.cluster.argocd import EVERYTHING, NAMESPACE
 from tests.cluster.installation import rule
 from tests.cluster.kubernetes import Json, path
-from tests.cluster.manifests import config_map, hook
+from tests.cluster.manifests import config_map
 from tests.cluster.shown import containers, phases, resolved
 from tests.cluster.story import Story
+from tests.cluster.volume import Volume
 
 pytestmark = [pytest.mark.real_cluster, pytest.mark.timeout(120)]
 
@@ -30,34 +31,13 @@ LATER = rule("later", {"sync_phase": "PreSync"}, {"resync": {"delay": "5s"}}, co
 OURS = "argocd-hook-responder"
 
 
-class Database:
-    """A folder that outlives the Pods."""
-
-    def __init__(self, story: Story, name: str = "database") -> None:
-        self.folder = story.installation.folder / name
-        self.folder.mkdir()
-
-    def migration(self, script: str, **job: object) -> Json:
-        """A hook whose ``script`` runs in the folder, where each of its runs leaves a file ``tried.*``."""
-        pod = {"volumes": [{"name": "database", "hostPath": {"path": str(self.folder)}}]}
-        mounted = {"volumeMounts": [{"name": "database", "mountPath": "/database"}]}
-        return hook(f'cd /database; touch "tried.$(ls | grep -c tried)"\n{script}', pod=pod, container=mounted, **job)  # type: ignore[arg-type] # passed on by name
-
-    def write(self, name: str) -> None:
-        (self.folder / name).touch()
-
-    @property
-    def tried(self) -> int:
-        return len(list(self.folder.glob("tried.*")))
-
-
 FAILS_ONCE = f"if [ -e tried.1 ]; then echo '{APPLIED}'; else echo '{REFUSED.format(7)}'; exit 1; fi"
 
 
 async def test_what_the_database_s_absence_broke_is_run_again_by_rule_once_and_recovers(story: Story) -> None:
     await story.respond(rules=AGAIN)
-    database = Database(story)
-    migration = database.migration(FAILS_ONCE, annotations=KNOWN)
+    database = Volume(story.installation.folder / "database")
+    migration = database.hook(FAILS_ONCE, annotations=KNOWN)
     retry = {"limit": 0}
     shop = await story.application(
         {"hook.yaml": [migration], "settings.yaml": [config_map()]}, syncPolicy={"automated": {}, "retry": retry}
@@ -133,7 +113,7 @@ REFUSALS = {
 
 async def test_what_is_not_to_be_run_again_is_refused_each_with_its_reason_and_nothing_runs(story: Story) -> None:
     await story.respond(rules=LATER, actions={"mode": "live", "opt_in_manual": True})
-    database = Database(story)
+    database = Volume(story.installation.folder / "database")
     async with AppProject(story) as project:
         async with asyncio.TaskGroup() as group:
             begun = {name: group.create_task(failing(story, database, project, name)) for name in REFUSALS}
@@ -157,11 +137,11 @@ def refused(incidents: list[Json]) -> dict[str, list[list[str]]]:
     }
 
 
-async def failing(story: Story, database: Database, project: AppProject, name: str) -> tuple[Application, str]:
+async def failing(story: Story, database: Volume, project: AppProject, name: str) -> tuple[Application, str]:
     """Each has a database host of its own."""
     refusal = REFUSALS[name]
     script = f"echo '{refusal.log.format(list(REFUSALS).index(name))}'; exit 1"
-    job = database.migration(script, name=f"{name}-migrate", annotations=refusal.annotations)
+    job = database.hook(script, name=f"{name}-migrate", annotations=refusal.annotations)
     app = await story.application({"hook.yaml": [job]}, name=name, project=project.name)
     started = await app.sync(by=refusal.by, retry=refusal.retry)
     await app.until(lambda state: state.get("finishedAt"))
@@ -175,8 +155,8 @@ async def failing(story: Story, database: Database, project: AppProject, name: s
 
 async def test_killed_between_the_write_and_its_record_it_is_found_again_and_not_repeated(story: Story) -> None:
     await story.respond(rules=LATER, actions={"mode": "live", "opt_in_manual": True})
-    database = Database(story)
-    shop = await story.application({"hook.yaml": [database.migration(FAILS_ONCE, annotations=KNOWN)]})
+    database = Volume(story.installation.folder / "database")
+    shop = await story.application({"hook.yaml": [database.hook(FAILS_ONCE, annotations=KNOWN)]})
     await shop.ended("Failed", started=await shop.sync(by=""))
 
     with await held_after_the_intent(story.installation.folder / "responder.db"):

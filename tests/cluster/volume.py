@@ -1,0 +1,23 @@
+"""What outlives the Pods, as a database does: a folder of the node that a hook writes to."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.kubernetes import Json
+from tests.cluster.manifests import hook
+
+
+class Volume:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+
+    def hook(self, script: str, **job: Any) -> Json:
+        """``script`` runs in the folder, where each run leaves a file ``tried.NUMBER``."""
+        pod = {"volumes": [{"name": "kept", "hostPath": {"path": str(self.folder)}}]}
+        mounted = {"volumeMounts": [{"name": "kept", "mountPath": "/kept"}]}
+        return hook(f'cd /kept; touch "tried.$(ls | grep -c tried)"\n{script}', pod=pod, container=mounted, **job)
+
+    @property
+    def tried(self) -> int:
+        return len(list(self.folder.glob("tried.*")))
