@@ -42,3 +42,8 @@ def ended(category: str, *operation_phases: str) -> Callable[[Json], bool]:
         and incident["diagnosis"]
         and incident["diagnosis"]["category"] == category
     )
+
+
+def read_to_their_end(incident: Json) -> bool:
+    """The logs of all its containers."""
+    return all(one["log"] and one["log"]["complete"] for one in containers(incident))

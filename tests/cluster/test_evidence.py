@@ -9,7 +9,7 @@ from tests.cluster.application import QUICK_RETRY, Application
 from tests.cluster.kubernetes import Json, path
 from tests.cluster.manifests import hook
 from tests.cluster.running import Running
-from tests.cluster.shown import attempts, containers, ended, gaps, hooks, phases
+from tests.cluster.shown import attempts, containers, ended, gaps, hooks, phases, read_to_their_end
 from tests.cluster.story import Story, diagnosed
 
 pytestmark = pytest.mark.real_cluster
@@ -91,10 +91,9 @@ async def test_a_person_terminates_it(story: Story) -> None:
     await shop.terminate()
     await shop.ended("Failed", started=started)
 
-    def read_to_its_end(found: Json) -> bool:
-        return ended("terminated", "Failed")(found) and all(one["log"]["complete"] for one in containers(found))
-
-    [ran] = containers(await story.incident(read_to_its_end))
+    [ran] = containers(
+        await story.incident(lambda found: ended("terminated", "Failed")(found) and read_to_their_end(found))
+    )
     said = await story.log(ran)
     assert (said[0], said[-1]) == ("step 1", "interrupted")
 
@@ -113,9 +112,8 @@ async def test_the_application_is_deleted_in_mid_sync(story: Story) -> None:
     assert await story.log(containers(incident)[0]) == SAID
 
 
-@pytest.mark.parametrize("policy", ["BeforeHookCreation", "HookFailed"])
 @pytest.mark.parametrize("moment", ["before it starts", "while it runs"])
-async def test_we_are_killed_and_are_back_before_it_ends(story: Story, moment: str, policy: str) -> None:
+async def test_we_are_killed_and_are_back_before_it_ends(story: Story, moment: str) -> None:
     """As if nothing had been."""
     await story.respond()
     gate = story.installation.folder / "gate"
@@ -125,7 +123,9 @@ async def test_we_are_killed_and_are_back_before_it_ends(story: Story, moment: s
     mounted = {"volumeMounts": [{"name": "gate", "mountPath": "/gate"}]}
     if moment == "before it starts":
         await story.responder.kill()
-    shop, started = await sync(story, hook(waits, policy=policy, pod={"volumes": [told_to_end]}, container=mounted))
+    shop, started = await sync(
+        story, hook(waits, policy="HookFailed", pod={"volumes": [told_to_end]}, container=mounted)
+    )
     await story.until_written(5)
     if moment == "while it runs":
         await story.until_recorded(2)
@@ -143,10 +143,9 @@ async def test_we_are_killed_and_are_back_before_it_ends(story: Story, moment: s
     assert gaps(incident) == set()
 
 
-@pytest.mark.parametrize("policy", ["BeforeHookCreation", "HookFailed"])
-async def test_we_are_killed_as_soon_as_it_has_failed(story: Story, policy: str) -> None:
+async def test_we_are_killed_as_soon_as_it_has_failed(story: Story) -> None:
     await story.respond()
-    shop, started = await sync(story, hook(TALKS, policy=policy))
+    shop, started = await sync(story, hook(TALKS, policy="HookFailed"))
     await story.incident(diagnosed("missing-object"))
     await story.responder.kill()
     await shop.ended("Failed", started=started)
@@ -187,7 +186,9 @@ async def test_we_are_killed_between_attempts(story: Story) -> None:
     await story.responder.start()
     await shop.ended("Failed", started=started)
 
-    incident = await story.incident(lambda found: phases(found) == ["Failed"] and len(containers(found)) == 2)
+    incident = await story.incident(
+        lambda found: phases(found) == ["Failed"] and len(containers(found)) == 2 and read_to_their_end(found)
+    )
     assert [attempt["number"] for attempt in attempts(incident)] == [1, 2]
     assert len({one["uid"] for one in hooks(incident)}) == 2
     assert [await story.log(one) for one in containers(incident)] == [SAID, SAID]

@@ -15,7 +15,7 @@ import yaml
 Json = dict[str, Any]
 TOKEN = "of-these-tests"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 
 
 async def until(what: Callable[[], Any], *, within: float = _PATIENCE) -> Any:
