@@ -15,7 +15,7 @@ from tests.invariants.program import Program
 from tests.invariants.theatre import APP, Theatre
 from tests.invariants.transport import Fault
 
-pytestmark = pytest.mark.timeout(300)  # hundreds of nights each: on a busy machine they take their time
+pytestmark = pytest.mark.timeout(900)  # hundreds of nights each: on a busy machine they take their time
 
 _which = st.integers(0, 1)
 _seldom = st.sampled_from([False, False, False, True])

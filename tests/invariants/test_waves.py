@@ -21,7 +21,7 @@ from tests.invariants.outage import Outage, key_of, rules
 from tests.invariants.program import Breaks
 from tests.invariants.transport import Fault
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 def lost(applications: int = 5, breaks: Breaks | None = None) -> Outage:
