@@ -27,7 +27,7 @@ KNOWN_EVERY = 50
 SPILL_SECONDS = 2.0
 
 TEXTS = (
-    "INFO  copied batch 8333 of 120000 rows from orders_old to orders in 12 ms",
+    "INFO  compared part 8333 of 120000 of orders_old with orders in 12 ms",
     '{"level":"info","msg":"refreshed rates","n":9477,"took_ms":12}',
     "worker 3: 8,333 rows a second, lag 0.2 s, 14 of 96 partitions",
     "    at Parser.handlePacket (/app/node_modules/pg-protocol/dist/parser.js:143:27)",

@@ -14,7 +14,7 @@ from responder.shipped import signatures
 SIZE = 100 << 20
 ROUNDS = 5
 _CORPUS = Path(__file__).parent.parent / "corpus" / "logs"
-_PLAIN = "2026-11-21T03:14:15.926Z INFO  [main] o.example.Importer - batch {n} of 4000 copied, 250 rows in 12 ms\n"
+_PLAIN = "2026-11-21T03:14:15.926Z INFO  [main] o.example.Verifier - part {n} of 4000 compared, 250 rows in 12 ms\n"
 _NAMED = re.compile(r"\(\?P<\w+>")  # ripgrep joins all patterns: a name stands once, a flag ends with its pattern
 _BETWEEN = 1000  # plain lines between two failing migrations
 
