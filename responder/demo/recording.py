@@ -129,8 +129,10 @@ def _utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-def namespaces_of(happenings: list[Happening]) -> list[str]:
-    return sorted({h.object["metadata"].get("namespace", "") for h in happenings if h.order is Order.OBJECT} - {""})
+def namespaces_of(happenings: list[Happening], kind: str = "") -> list[str]:
+    """Of all objects, or of those of one kind."""
+    objects = (h.object["metadata"] for h in happenings if h.order is Order.OBJECT and kind in ("", h.kind))
+    return sorted({meta.get("namespace", "") for meta in objects} - {""})
 
 
 def namespaces_of_pods(happenings: list[Happening]) -> dict[str, str]:

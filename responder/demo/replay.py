@@ -21,7 +21,7 @@ from responder.demo.apiserver import ApiServer
 from responder.demo.clock import SteppedClock
 from responder.demo.objects import Objects
 from responder.demo.recording import Happening, Order, namespaces_of, namespaces_of_pods, read_recording
-from responder.demo.settings import TOKEN, demo_settings, prepare
+from responder.demo.settings import ARGOCD, TOKEN, demo_settings, prepare
 from responder.demo.settling import LogKey, Settling
 
 _LEAD = timedelta(seconds=1)  # before the first happening: the responder is there first
@@ -61,7 +61,8 @@ class Replay:
         """The in-memory API server and the real responder in front of it; its store is in ``folder``."""
         prepare(self.objects, namespaces_of(list(self._happenings)))
         async with self.server, aiohttp.ClientSession() as self._http:
-            settings = demo_settings(self.server.url, folder, port=port)
+            elsewhere = sorted(set(namespaces_of(list(self._happenings), "Application")) - {ARGOCD})
+            settings = demo_settings(self.server.url, folder, port=port, application_namespaces=elsewhere)
             async with started(settings, self.clock) as self.responder:
                 self._settling = Settling(self.objects, self.responder, self.clock, self._printed)
                 await self.settle()

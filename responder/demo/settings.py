@@ -1,7 +1,7 @@
 """How the demo configures the real responder, and what stands in its cluster before anything happens."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,7 +14,9 @@ ARGOCD = "argocd"
 OURS = "hook-responder"
 
 
-def demo_settings(server: str, folder: Path, *, port: int, pager: str = "") -> Settings:
+def demo_settings(
+    server: str, folder: Path, *, port: int, pager: str = "", application_namespaces: Sequence[str] = ()
+) -> Settings:
     """``server``: URL of the in-memory API server; ``folder``: where the store and the token file go."""
     receivers = [_pager(pager, folder)] if pager else []
     token = folder / "token"
@@ -24,7 +26,11 @@ def demo_settings(server: str, folder: Path, *, port: int, pager: str = "") -> S
     return Settings.model_validate(
         {
             "listen": {"host": "127.0.0.1", "port": port},
-            "argocd": {"name": "demo", "namespace": ARGOCD},
+            "argocd": {
+                "name": "demo",
+                "namespace": ARGOCD,
+                "application_namespaces": application_namespaces,
+            },
             "clusters": [{"name": "in-cluster", "url": server}],
             "store": {"url": f"sqlite://{folder / 'responder.db'}"},
             "webhook": {"token_files": [token]},
@@ -55,6 +61,7 @@ def prepare(objects: Objects, namespaces: Iterable[str]) -> None:
             "metadata": {"name": "default", "namespace": ARGOCD},
             "spec": {
                 "sourceRepos": ["*"],
+                "sourceNamespaces": ["*"],
                 "destinations": [{"server": "*", "namespace": "*"}],
                 "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
             },

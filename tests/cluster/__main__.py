@@ -16,6 +16,7 @@ from tests.cluster.binaries import Binaries, MissingBinariesError, check_machine
 from tests.cluster.cluster import Cluster, started
 from tests.cluster.databases import DatabaseError
 from tests.cluster.processes import NotReadyError, tether
+from tests.cluster.recording import VARIABLE as RECORDED
 from tests.cluster.running import ABSENT, VARIABLE, Running
 
 _TESTS = ("tests/cluster", "tests/contract/kubernetes")
@@ -28,6 +29,7 @@ _NONE_CHOSEN = 5  # what pytest answers when no test was chosen
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave logs and data where they are")
+    parser.add_argument("--record", type=Path, metavar="DIR", help="write down what happens in each story, for replays")
     parser.add_argument("act", choices=["build", "up", "run"], help="only build its programs; run it; run its tests")
     chosen, for_pytest = parser.parse_known_args(arguments)
     try:
@@ -38,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.act == "build":
         print(binaries.folder)
         return 0
+    if chosen.record:
+        os.environ[RECORDED] = str(chosen.record.absolute())
     folder = Path(tempfile.mkdtemp(prefix="cluster-"))
     folder.chmod(0o711)  # PostgreSQL and MariaDB run as users of their own
     ended_well = False

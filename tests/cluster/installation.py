@@ -34,6 +34,11 @@ class Installation:
         self._running = running
         self._kubernetes = kubernetes
 
+    @property
+    def url(self) -> str:
+        """Of the responder, as soon as it runs."""
+        return f"http://127.0.0.1:{self.port}"
+
     async def install(
         self,
         *,
@@ -41,6 +46,7 @@ class Installation:
         roles: Sequence[Path] = (READER, LEASE, ACTUATOR),
         namespaced: bool = False,
         webhooks: bool = True,
+        webhooks_to: str = "",
         engaged: bool = False,
         **settings: Any,
     ) -> Service:
@@ -54,7 +60,7 @@ class Installation:
                 await kubernetes.apply(one, self.namespace)
         await self.switch(engaged=engaged)
         if webhooks:
-            await notify(kubernetes, f"http://127.0.0.1:{self.port}", TOKEN, self.namespace)
+            await notify(kubernetes, webhooks_to or self.url, TOKEN, self.namespace)
         return Service(await self._configure(rules, settings))
 
     async def switch(self, *, engaged: bool) -> None:

@@ -29,6 +29,7 @@ class Stopwatch:
         self._pid = responder.pid
         self._failed: dict[str, float] = {}  # Job uid -> when it was seen
         self._told: dict[str, float] = {}
+        self.failed: dict[str, float] = {}  # the same, by the Job's name
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -58,6 +59,7 @@ class Stopwatch:
                     job = json.loads(line)["object"]
                     if any(one["type"] in _FAILURES for one in job.get("status", {}).get("conditions", ())):
                         self._failed.setdefault(job["metadata"]["uid"], time.monotonic())
+                        self.failed.setdefault(job["metadata"]["name"], time.monotonic())
             finally:
                 hang_up(response)
 

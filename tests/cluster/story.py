@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from tests.cluster.kubelet.control import order
 from tests.cluster.kubelet.environment import PATH
 from tests.cluster.kubernetes import Json, Kubernetes, path
 from tests.cluster.lines import Comparison, compare, count_written
+from tests.cluster.recording import VARIABLE as RECORDED
+from tests.cluster.recording import Recording
 from tests.cluster.running import Running
 from tests.cluster.stopwatch import Stopwatch
 from tests.service.process import Service
@@ -39,26 +42,37 @@ class Story:
         assert self._responder is not None, "first: await story.respond()"
         return self._responder
 
-    async def respond(self, **installed: Any) -> Service:
-        """Installs the responder (see ``Installation.install``) and waits until it watches."""
+    async def respond(self, *, record: Path | None = None, **installed: Any) -> Service:
+        """Installs the responder (see ``Installation.install``) and waits until it watches. ``record``: a folder, into
+        which all that happens from now on is written."""
         self._before = frozenset(count_written(self.kept))
+        if record or (record := self._recorded_to()):
+            recording = Recording(self.kubernetes, self.namespace, record, self.installation.url)
+            await self._stack.enter_async_context(recording.listening())
+            await self._stack.enter_async_context(self._meanwhile(recording.run()))
+            installed["webhooks_to"] = recording.url
         self._responder = await self.installation.install(**installed)
         await self._stack.enter_async_context(self._responder)
         await self._responder.until_ready()
         self.stopwatch = Stopwatch(self.kubernetes, self.namespace, self.responder)
-        await self._stack.enter_async_context(self._measured(self.stopwatch))
+        self._stack.callback(self.stopwatch.record)
+        await self._stack.enter_async_context(self._meanwhile(self.stopwatch.run()))
         return self._responder
 
+    def _recorded_to(self) -> Path | None:
+        """Where the run as a whole is recorded."""
+        folder = os.environ.get(RECORDED)
+        return Path(folder, self.namespace) if folder else None
+
     @asynccontextmanager
-    async def _measured(self, stopwatch: Stopwatch) -> AsyncIterator[None]:
+    async def _meanwhile(self, endless: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
-        running = loop.create_task(stopwatch.run())  # no group: a fixture's teardown is another task than its set-up
+        running = loop.create_task(endless)  # no group: a fixture's teardown is another task than its set-up
         try:
             yield
         finally:
             running.cancel()
             await asyncio.wait([running], timeout=5)
-            stopwatch.record()
 
     async def application(
         self, manifests: Manifests, *, name: str = "shop", labels: dict[str, str] | None = None, **spec: object
