@@ -16,7 +16,9 @@ from responder.core.tooling import Tool
 __all__ = ["LogLine", "Run", "collect", "diagnose", "diagnose_lines", "diagnose_text", "judge", "numbered"]
 
 _SHOWN = 12  # lines a diagnosis rests on, at most
+_SPEAK_LIKE = {"mariadb": "mysql", "cockroach": "postgres", "yugabyte": "postgres"}
 _LONGEST = 2_000  # of a line that is shown
+_ENDED_BY_SIGNAL = frozenset({137, 143})  # a loop that waits for its database may have got through before
 _COMPLAINS = re.compile(
     r"(?i)\berror\b|\bfail(?:ed|ure)?\b|\bexception\b|\bfatal\b|\bdenied\b|\babort(?:ed)?\b|\bcannot\b"
 )
@@ -103,8 +105,9 @@ def _database(log: Findings, run: Run) -> str | None:
             votes[name] = votes.get(name, 0) + 1
         elif name:
             votes[name] = votes.get(name, 0) + 2
-    if "mariadb" in votes:
-        votes["mariadb"] += votes.pop("mysql", 0)
+    for name, speaks in _SPEAK_LIKE.items():
+        if name in votes:
+            votes[name] += votes.pop(speaks, 0)
     return max(votes, key=lambda name: votes[name]) if votes else None
 
 
@@ -128,6 +131,8 @@ def _retry(cause: Cause, left: Left, tool: Tool | None, run: Run) -> tuple[Retry
         return Retry.UNSAFE, f"the run left something behind: {left.reason}"
     if run.exit_code is None or not run.complete:
         return Retry.UNKNOWN, "the exit code or a part of the log is not known"
+    if run.exit_code in _ENDED_BY_SIGNAL and cause.category is not Category.KILLED:
+        return Retry.UNKNOWN, "it was killed: its last words are not its end"
     if left.state is StateLeft.LOCKED:
         return Retry.FUTILE, f"a lock refuses the next run: {left.reason}"
     if left.state is StateLeft.UNKNOWN or cause.refused or cause.confidence is Confidence.GUESS:

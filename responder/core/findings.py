@@ -1,5 +1,6 @@
 """All that the signatures find in one log, in the order in which it happened, in bounded memory."""
 
+import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
@@ -17,6 +18,10 @@ _WINDOW = 8_000  # of an endless line, around the place that may match
 _EACH = 40  # findings of one signature kept from either end
 _TAIL = 40
 _HEAD = 40
+# Lines of a traceback that never stand first: Java, Node, .NET, Python, PHP.
+_IN_A_TRACE = re.compile(
+    r"\s+at [\w$.<>]+[ (]|\s+\.\.\. \d+ more$|\s+File \"[^\"]+\", line \d+, in |#[1-9]\d* /|Caused by: "
+)
 
 # Causes that stand before a first statement was sent.
 CONNECTING = frozenset(
@@ -55,10 +60,11 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """`tail`: the last lines that are not blank, in order."""
+    """`tail`: the last lines that are not blank, in order. `beheaded`: the log begins in the middle of a trace."""
 
     found: tuple[Finding, ...]
     tail: tuple[LogLine, ...]
+    beheaded: bool = False
 
     def saying(self, *says: Says) -> list[Finding]:
         return [f for f in self.found if f.signature.says in says]
@@ -134,7 +140,8 @@ class _Collector:
         if self._newest_first():
             found = [msgspec.structs.replace(f, order=-f.order) for f in found]
             tail = tuple(line for line in reversed(self._head[:_TAIL]))
-        return Findings(tuple(sorted(found, key=lambda f: f.order)), tail)
+        beheaded = bool(self._head) and _IN_A_TRACE.match(self._head[0].text) is not None
+        return Findings(tuple(sorted(found, key=lambda f: f.order)), tail, beheaded)
 
     def _newest_first(self) -> bool:
         stamps = [s for line in (*self._head, *self._tail) if (s := loglines.read(line.text).stamp)]

@@ -20,12 +20,14 @@ _HARMLESS_BEFORE = frozenset(
 # What a tool says before it begins.
 _REFUSALS = frozenset({Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.MIGRATION_LOCK_HELD})
 _OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition|backfill|batch|chunk|populate")
-_BESIDE = frozenset({"work", "trace", "commit"})
+_BESIDE = frozenset({"work", "trace", "commit", "cut"})
 # A traced command that changes nothing in a database.
 _ASKS = re.compile(
     r"(?i)wait|ready|select 1\b|\bping\b|\bstatus\b|--?version|\bgenerate\b|\bcheck\b|config:|cache|\binstall\b"
 )
 _TWO_THINGS = re.compile(r"[a-z0-9](?:_and_|-and-|And[A-Z]| and )|_and_", re.ASCII)
+_LATE = frozenset({"frame", "late", "said"})
+_DATABASE = 28  # weight from which on a database speaks
 _NO_WORK = frozenset({"START", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"})
 _WORK = frozenset(
     {
@@ -45,6 +47,13 @@ _WORK = frozenset(
 )
 # A class, its method, the first statement: the earliest line, and no loop around it.
 _FIRST_STATEMENT = re.compile(r"[1-3]:in [`'](?:\w+#)?(?:up|change|down)")
+# Of Rails' methods, those that send one statement; add_reference, add_timestamps and others send several.
+_ONE_STATEMENT = frozenset(
+    {
+        "execute", "add_column", "add_index", "add_foreign_key", "change_column", "create_table", "drop_table",
+        "remove_column", "remove_index", "remove_foreign_key",
+    }
+)  # fmt: skip
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -102,6 +111,10 @@ def assess(log: Findings, cause: Cause, tool: Tool | None, database: str | None,
 def _doubt(run: _Run) -> str:
     """What the tool's own transactions do not cover, or the log cannot show."""
     beside = [f for f in run.log.saying(Says.TOOL) if _BESIDE & f.groups.keys()]
+    if run.log.beheaded or any("cut" in f.groups for f in beside):
+        return "a part of the log is missing"
+    if run.cause.connecting and _spoken_to_before(run):
+        return "the database was spoken to before it could not be reached; what was done until then is not shown"
     if any("work" in f.groups for f in beside):
         return "the log shows work beside the migrations, which their transactions do not take back"
     traced = {f.groups["trace"] for f in beside if "trace" in f.groups}
@@ -110,6 +123,15 @@ def _doubt(run: _Run) -> str:
     if run.cause.category is Category.SERVER_SHUTDOWN and any("commit" in f.groups for f in beside):
         return "the connection was lost while the transaction was committed: whether it was is not known"
     return ""
+
+
+def _spoken_to_before(run: _Run) -> bool:
+    """A statement or its connection had failed, if only as a warning: a program that reconnects was at work."""
+    first = run.cause.finding.order if run.cause.finding is not None else 0
+    return any(
+        f.order < first and not f.connecting and f.category is not Category.UNKNOWN and f.signature.weight >= _DATABASE
+        for f in run.log.saying(Says.FAILURE)
+    )
 
 
 def _run(log: Findings, cause: Cause, tool: Tool | None, database: str | None, migration: str | None) -> _Run:
@@ -133,11 +155,17 @@ def _before_anything(run: _Run) -> Left | None:
         return None
     if run.tool.shows is Shows.NOTHING and run.cause.category not in _REFUSALS:
         return None
-    # Where a failed migration's own statements stay, silence proves nothing: many tools can be told to be quiet.
-    covered = run.scope is not Scope.STATEMENT and not run.tool.silent_end and not run.torn
-    covered = covered and not run.log.saying(Says.DONE)  # else something else ran after it
-    shown = covered or run.cause.category in _REFUSALS
+    shown = _silence_proves(run, run.tool) or run.cause.category in _REFUSALS
     return Left(StateLeft.NONE, f"{run.tool.name} had started no migration", shown)
+
+
+def _silence_proves(run: _Run, tool: Tool) -> bool:
+    """Most tools can be told to be quiet: only where one transaction covers the whole run does it not matter."""
+    if run.torn or tool.silent_end or run.log.saying(Says.DONE):  # done: something else ran after it
+        return False
+    if run.scope is Scope.MIGRATION:
+        return run.migration is None and (tool.loud or tool.shows is Shows.BEGINNING)
+    return run.scope is Scope.RUN
 
 
 def _marked(run: _Run) -> Left | None:
@@ -199,14 +227,20 @@ def _by_scope(run: _Run) -> Left | None:
             StateLeft.PARTIAL, "migrations before the failing one were applied in this run and stay", shown=True
         )
     if run.scope is Scope.MIGRATION:
-        shown = (tool.shows is Shows.EACH or _announced(run)) and _covered(run)
+        shown = _announced(run) and _covered(run)
         return Left(StateLeft.NONE, f"{tool.name} rolled the migration back: one transaction on this database", shown)
     return _by_statement(run, tool)
 
 
 def _announced(run: _Run) -> bool:
-    """A tool that may be silent was not: what it begins it says before, so the run began no more than it shows."""
-    return any("announced" in f.groups for f in run.log.saying(Says.STARTED))
+    """Most tools can be told to be quiet, or run as a library that says nothing of what it has committed. Where it said
+    what it begins, the run began no more than it shows; not where it named what it had begun when that failed (late).
+    """
+    started = run.log.saying(Says.STARTED)
+    if any("announced" in f.groups for f in started):
+        return True
+    each = run.tool is not None and run.tool.shows is Shows.EACH
+    return each and any(not _LATE & f.groups.keys() for f in started)
 
 
 def _covered(run: _Run) -> bool:
@@ -281,7 +315,8 @@ def _at_first_line(run: _Run) -> bool:
         return True
     frames = [f.groups["frame"] for f in run.log.saying(Says.TOOL) if "frame" in f.groups]
     calls = [f for f in run.log.saying(Says.TOOL) if "call" in f.groups]
-    return bool(frames) and len(calls) == 1 and all(_FIRST_STATEMENT.fullmatch(frame) for frame in frames)
+    single = len(calls) == 1 and calls[0].groups["call"] in _ONE_STATEMENT and "force" not in calls[0].line.text
+    return bool(frames) and single and all(_FIRST_STATEMENT.fullmatch(frame) for frame in frames)
 
 
 def _names(run: _Run) -> list[str]:

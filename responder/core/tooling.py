@@ -36,6 +36,7 @@ class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: str
     scope: dict[str, Scope] = {}  # by family of databases; what is not listed is `statement`
     shows: Shows = Shows.NOTHING
+    loud: bool = False  # cannot be told to be quiet: where it shows no migration, it began none
     silent_end: bool = False  # prints nothing when migrations are done: only its own words can show that they failed
     steps: bool = False  # prints every statement that is done
     prints: bool = False  # prints every statement as it is sent, when it prints any
