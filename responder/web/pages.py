@@ -154,6 +154,14 @@ async def act_on_block(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther("/blocks")
 
 
+async def act_on_rule(request: web.Request) -> web.Response:
+    who, deed = operator(request), await _deed(request)
+    if deed.do != "release":
+        raise web.HTTPUnprocessableEntity(text=f"{deed.do!r} is nothing that can be done with a rule")
+    await faces_of(request).desk.release_rule(request.match_info["name"], who, deed.why)
+    raise web.HTTPSeeOther("/rules")
+
+
 async def health_page(request: web.Request) -> web.Response:
     """Works while the store does not: that is when it is looked at."""
     faces = faces_of(request)
@@ -255,6 +263,7 @@ ROUTES = (
     _form_of("/incidents/{id}", act_on_incident, "Form of that page", problems=(404, 409, 415, 422)),
     _page("/blocks", blocks_page, "Page: promotion blocks"),
     _form_of("/blocks/{id}", act_on_block, "Form of that page", problems=(404, 415, 422)),
+    _form_of("/rules/{name}", act_on_rule, "Form of the page of rules", problems=(404, 415, 422)),
     _page("/health", health_page, "Page: the responder's own health"),
     _form_of("/health", act_on_health, "Form of that page", problems=(415, 422)),
     _page("/runbooks/{category}", runbook_page, "Page: what a category means, what to look at", problems=(404,)),

@@ -9,6 +9,7 @@ from aiohttp import web
 from responder.core.actions import ActionKind
 from responder.core.attempts import OperationView
 from responder.core.deciding import Case
+from responder.core.demoting import Demotion
 from responder.core.explaining import ExplainOut, explain
 from responder.core.incident import Incident
 from responder.core.replaying import How
@@ -18,7 +19,10 @@ from responder.core.situation import Situation
 from responder.core.trial import alert_line
 from responder.desk import NotFoundError
 from responder.ports import IncidentQuery, StoreError
+from responder.web.access import operator
 from responder.web.faces import Faces, faces_of
+from responder.web.incidents import WhyIn
+from responder.web.parameters import body
 from responder.web.rendering import render
 from responder.web.routes import HTML, Route, answer
 from responder.web.showing import Shown, show
@@ -170,6 +174,11 @@ async def explain_incident(request: web.Request) -> web.Response:
     return answer(told)
 
 
+async def release(request: web.Request) -> web.Response:
+    who, said = operator(request), await body(request, WhyIn)
+    return answer(await faces_of(request).desk.release_rule(request.match_info["name"], who, said.why))
+
+
 async def rules_page(request: web.Request) -> web.Response:
     return render(request, "rules.html", it=await rules_of(faces_of(request)))
 
@@ -178,6 +187,10 @@ ROUTES = (
     Route(
         method="GET", path="/v1/rules", handler=list_rules, answer=RulesOut,
         summary="The rules in force, since when, and what each came to",
+    ),
+    Route(
+        method="POST", path="/v1/rules/{name}/release", handler=release, body=WhyIn, answer=Demotion,
+        problems=(400, 404, 415, 422), summary="Set to shadow since its resyncs failed: as the file says again",
     ),
     Route(
         method="GET", path="/v1/incidents/{id}/rules", handler=explain_incident, answer=ExplainOut, problems=(404,),

@@ -7,6 +7,8 @@ import pytest
 
 from responder.configured import InForce
 from responder.core.actions import Mode
+from responder.core.demoting import Demotion, version_of
+from responder.loading import put_demotion
 from tests.contract.store.examples import NIGHT
 from tests.unit.web.world import CORPUS, Client, World, served
 
@@ -95,6 +97,23 @@ async def test_its_page_shows_the_same(client: Client, world: World) -> None:
     assert "stop-retries shadow denied were it to decide now" in rules
     assert "the database was away decides" in rules
     assert "killswitch the kill switch is released" in rules
+
+
+async def test_a_rule_that_was_set_to_shadow_is_released_by_an_operator(client: Client, world: World) -> None:
+    _, away = world.rules.rulebook.rules
+    held = Demotion(away.name, version_of(away), NIGHT, 5, 4)
+    await world.store.commit(put_demotion(held))
+    await world.reconciler.loader.start()
+    (_, told) = (await (await client.get("/v1/rules")).json())["rules"]
+    assert told["demoted"] == "rule 'the database was away' was set to shadow: 4 of its 5 resyncs of a day failed"
+    assert "Let it act again" in text(await (await client.get("/rules")).text())
+
+    where = "/v1/rules/the%20database%20was%20away/release"
+    released = await client.post(where, json={"why": "it was upgraded"})
+    assert (released.status, (await released.json())["released_by"]) == (200, "ana")
+    (_, told) = (await (await client.get("/v1/rules")).json())["rules"]
+    assert told["demoted"] is None
+    assert (await client.post(where, json={})).status == 404
 
 
 async def test_nothing_is_explained_of_what_does_not_exist(client: Client) -> None:
