@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from tests.cluster.application import Application
+from tests.cluster.installation import rule
 from tests.cluster.kubernetes import Json, path, read_manifests
-from tests.cluster.manifests import hook, secret
+from tests.cluster.manifests import config_map, hook, secret
+from tests.cluster.shown import resolved
 from tests.cluster.story import Story
+from tests.cluster.volume import Volume
 from tests.service.process import TOKEN
 
-pytestmark = pytest.mark.real_cluster
+pytestmark = [pytest.mark.real_cluster, pytest.mark.timeout(120)]
 
 GATE = Path(__file__).parents[2] / "deploy/gate-hook/gate-job.yaml"
 FAILS, WORKS = "echo no such table >&2; exit 3", "echo migrated"
@@ -32,7 +35,7 @@ def gate(story: Story, application: str) -> Json:
     return job
 
 
-async def deployed(story: Story, migration: str) -> tuple[Application, Application]:
+async def deployed(story: Story, migration: Json) -> tuple[Application, Application]:
     """One repository, one service, two environments."""
     await story.kubernetes.apply(secret("hook-responder-gate", token=TOKEN), story.namespace)
 
@@ -40,7 +43,8 @@ async def deployed(story: Story, migration: str) -> tuple[Application, Applicati
         return {"app.kubernetes.io/part-of": "orders", "hook-responder.io/environment": environment}
 
     files = {
-        "hook.yaml": [hook(migration)],
+        "hook.yaml": [migration],
+        "settings.yaml": [config_map()],
         "production/gate.yaml": [gate(story, "production")],
         "production/hook.yaml": [hook(WORKS, name="migrate-production")],
     }
@@ -54,13 +58,15 @@ async def deployed(story: Story, migration: str) -> tuple[Application, Applicati
 
 
 async def termination(story: Story, job: str) -> str:
-    """Of the newest Pod of a Job."""
+    """Of the newest Pod of a Job; its log says the same."""
     selector = f"batch.kubernetes.io/job-name={job}"
     pods = (await story.kubernetes.call("GET", f"{path('v1', 'Pod', story.namespace)}?labelSelector={selector}"))[
         "items"
     ]
     newest = max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
     message: str = newest["status"]["containerStatuses"][0]["state"]["terminated"]["message"]
+    async with story.kubernetes.follow_log(story.namespace, newest["metadata"]["name"]) as log:
+        assert message in (await log.read()).decode()
     return message
 
 
@@ -71,7 +77,7 @@ async def migrated(story: Story) -> bool:
 
 async def test_what_failed_in_staging_is_not_synced_in_production_and_what_worked_there_is(story: Story) -> None:
     await story.respond(promotion={"environments": ["staging", "production"]})
-    staging, production = await deployed(story, FAILS)
+    staging, production = await deployed(story, hook(FAILS))
     failed = await staging.ended("Failed", started=await staging.sync())
     await story.incident(lambda incident: incident["diagnosis"])
 
@@ -89,4 +95,38 @@ async def test_what_failed_in_staging_is_not_synced_in_production_and_what_worke
     await production.ended("Succeeded", started=await production.sync())
 
     assert await termination(story, "hook-responder-gate") == "success: nothing holds orders back"
+    assert await migrated(story)
+
+
+WRONG = """\
+INFO  [alembic.runtime.migration] Context impl PostgresqlImpl.
+INFO  [alembic.runtime.migration] Will assume transactional DDL.
+INFO  [alembic.runtime.migration] Running upgrade 4f1d2c8a9b7e -> 9b7e6f5d4c3b, add currency
+sqlalchemy.exc.ProgrammingError: (psycopg2.errors.UndefinedTable) relation "orders" does not exist"""
+ONCE = f"if [ -e tried.1 ]; then echo migrated; else echo '{WRONG}'; exit 1; fi"
+HOLDS = rule("hold it", {"tool": "alembic"}, {"block": {"environments": ["*"]}})
+
+
+async def test_a_block_ends_when_the_same_hook_runs_well_and_not_by_a_sync_without_hooks(story: Story) -> None:
+    await story.respond(rules=HOLDS, promotion={"environments": ["staging", "production"]})
+    database = Volume(story.installation.folder / "database")
+    staging, production = await deployed(story, database.hook(ONCE))
+    revision = (await staging.ended("Failed", started=await staging.sync()))["syncResult"]["revision"]
+    asked = f"/v1/gate?service=orders&environment=production&revision={revision}&for=sync"
+    incident = await story.incident(lambda one: one["decisions"])
+
+    await production.ended("Failed", started=await production.sync())
+    assert (await termination(story, "hook-responder-gate")).startswith("failure: ")
+    for by in ("alice", ""):  # a part of it by hand, and as a self-heal syncs it
+        part = [{"kind": "ConfigMap", "name": "settings"}]
+        await staging.ended("Succeeded", started=await staging.sync(by=by, revision=revision, resources=part))
+        held = await story.responder.get(asked)
+        assert (held["result"], held["incident"]) == ("failure", incident["id"])
+        assert held["block"]
+    assert (await story.incident())["state"] == "firing"
+
+    await staging.ended("Succeeded", started=await staging.sync(revision=revision))
+    await story.incident(resolved)
+    assert (await story.responder.get(asked))["result"] == "success"
+    await production.ended("Succeeded", started=await production.sync(revision=revision))
     assert await migrated(story)
