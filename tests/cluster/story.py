@@ -51,8 +51,8 @@ class Story:
             await self._stack.enter_async_context(recording.listening())
             await self._stack.enter_async_context(self._meanwhile(recording.run()))
             installed["webhooks_to"] = recording.url
-        self._responder = await self.installation.install(**installed)
-        await self._stack.enter_async_context(self._responder)
+        service = await self.installation.install(**installed)
+        self._responder = await self._stack.enter_async_context(service)
         await self._responder.until_ready()
         self.stopwatch = Stopwatch(self.kubernetes, self.namespace, self.responder)
         self._stack.callback(self.stopwatch.record)
