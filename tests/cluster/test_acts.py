@@ -6,13 +6,12 @@ import json
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Self
 
 import msgspec
 import pytest
 
+from tests.cluster.app_project import AppProject
 from tests.cluster.application import API, Application
-from tests.cluster.argocd import EVERYTHING, NAMESPACE
 from tests.cluster.installation import rule
 from tests.cluster.kubernetes import Json, path
 from tests.cluster.manifests import config_map
@@ -61,27 +60,6 @@ async def test_what_the_database_s_absence_broke_is_run_again_by_rule_once_and_r
 # Refused.
 
 
-class AppProject:
-    """Of one story, where its windows can be closed."""
-
-    def __init__(self, story: Story) -> None:
-        self.name = story.namespace
-        self._kubernetes = story.kubernetes
-        self._where = path(API, "AppProject", NAMESPACE, self.name)
-
-    async def __aenter__(self) -> Self:
-        meta = {"name": self.name, "namespace": NAMESPACE}
-        await self._kubernetes.apply({"apiVersion": API, "kind": "AppProject", "metadata": meta, "spec": EVERYTHING})
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._kubernetes.delete(self._where)
-
-    async def freeze(self, application: str) -> None:
-        window = {"kind": "deny", "schedule": "* * * * *", "duration": "24h", "applications": [application]}
-        await self._kubernetes.patch(self._where, {"spec": {"syncWindows": [window]}})
-
-
 class Refusal(msgspec.Struct, frozen=True):
     """``then`` happens to the Application, or its project, when the operation has ended."""
 
@@ -114,7 +92,7 @@ REFUSALS = {
 async def test_what_is_not_to_be_run_again_is_refused_each_with_its_reason_and_nothing_runs(story: Story) -> None:
     await story.respond(rules=LATER, actions={"mode": "live", "opt_in_manual": True})
     database = Volume(story.installation.folder / "database")
-    async with AppProject(story) as project:
+    async with AppProject(story.kubernetes, story.namespace) as project:
         async with asyncio.TaskGroup() as group:
             begun = {name: group.create_task(failing(story, database, project, name)) for name in REFUSALS}
         reasons = {name: [[refusal.reason]] for name, refusal in REFUSALS.items()}
