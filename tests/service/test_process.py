@@ -125,16 +125,16 @@ async def test_with_a_lease_a_second_process_waits_and_takes_over_when_the_first
     objects = Objects(WallClock())
     prepare(objects, [])
     async with ApiServer(Api(objects)) as server:
-        config = write_config(tmp_path, server.url, _RULES, lease={"enabled": True, "lasts": "2s"})
+        config = write_config(tmp_path, server.url, _RULES, lease={"enabled": True, "lasts": "3s"})
         async with Service(config) as first:
             await first.until_ready()
+            holder = objects.get("Lease", "hook-responder", "hook-responder")["spec"]["holderIdentity"]
             second = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "responder", "serve", "--config", str(config), stdout=asyncio.subprocess.PIPE
             )
             waits = await _said(second, "waiting for the Lease")
             assert await _status(f"{waits}/healthz") == 200
             assert await _status(f"{waits}/readyz") == 503
-            holder = objects.get("Lease", "hook-responder", "hook-responder")["spec"]["holderIdentity"]
             await first.kill()
 
             serves = await _said(second, "serving")
