@@ -22,7 +22,7 @@ from responder.core.clusterfacts import (
     stuck_reason,
     vanished,
 )
-from responder.core.diagnosis import LogLine, Run, diagnose
+from responder.core.diagnosis import LogLine, Run, diagnose, kept_something
 from responder.core.evidence import LogChunk
 from responder.core.failure import Because, Category, Confidence, Diagnosis, Retry, StateLeft
 from responder.core.hooks import UNTOLD, ContainerKind, ContainerRun, ContainerState, HookRun, PodRun
@@ -33,7 +33,7 @@ Logs = Callable[[str], LogChunk | None]
 
 _SILENT = frozenset({Category.KILLED, Category.UNKNOWN, Category.NONE})  # a log that states no cause of its own
 _ENDED_BY_SIGNAL = frozenset({137, 143})
-_LOST_BY_DELETION = "ContainerStatusUnknown"
+_LOST_ENDS = frozenset({"ContainerStatusUnknown", "Unknown"})  # its Pod was deleted; its runtime was restarted
 _BY_OPERATOR = frozenset({"AtlasMigration", "AtlasSchema"})  # resources whose conditions tell, with no Pod of theirs
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -72,7 +72,7 @@ def _diagnosed(hook: AttemptHook, record: OperationRecord, logs: Logs, signature
     inside = [_diagnose_container(pod, c, logs, signatures) for pod, c in _ended_badly(hook.run)]
     circumstances = outside or _circumstances(hook, record, signatures)
     found = _combine(inside, circumstances) or _kept_running(hook.run, signatures) or _silent(hook)
-    return _capped(found, hook.run)
+    return _capped(found, _missing(hook.run) or _ended_well_and_kept(hook.run, logs, signatures))
 
 
 def _diagnose_resource(hook: AttemptHook, run: HookRun, signatures: Signatures) -> Diagnosis:
@@ -98,7 +98,7 @@ def _ended_badly(run: HookRun) -> list[tuple[PodRun, ContainerRun]]:
         for container in pod.containers
         if container.state is ContainerState.TERMINATED
         and (container.exit_code not in (0, None) or container.reason == UNTOLD)
-        and container.reason != _LOST_BY_DELETION
+        and container.reason not in _LOST_ENDS
     ]
     ended.sort(key=lambda pair: (pair[1].finished_at or pair[0].created_at, pair[1].restart))
     return [pair for pair in ended if pair[1].kind is not ContainerKind.SIDECAR] or ended
@@ -226,9 +226,8 @@ def _combine(inside: Sequence[Diagnosis], circumstances: Diagnosis | None) -> Di
     return found
 
 
-def _capped(found: Diagnosis, run: HookRun) -> Diagnosis:
+def _capped(found: Diagnosis, missing: str) -> Diagnosis:
     """Any gap, unread container or missing exit code caps a retry at ``unknown``."""
-    missing = _missing(run)
     if not missing:
         return found
     capped = found.retry in (Retry.SAFE, Retry.FUTILE)
@@ -249,21 +248,48 @@ def _missing(run: HookRun) -> str:
     for pod in run.pods:
         if pod.node and not pod.containers:
             return f"what ran in {pod.name} was not seen"
-        for container in pod.containers:
-            if container.kind is ContainerKind.SIDECAR or container.state is ContainerState.WAITING:
-                continue
-            if container.reason in CANNOT_START and container.started_at is None:
-                continue
-            if container.reason == _LOST_BY_DELETION:
-                return f"how {container.name} ended is not known: its node lost sight of it"
-            if container.state is ContainerState.RUNNING:
-                return f"container {container.name} still runs"
-            if container.exit_code is None:
-                return f"the exit code of {container.name} is not known"
-            if container.log is None or not container.log.complete:
-                return f"the log of {container.name} was not read to its end"
+        if unseen := _unseen_restart(pod):
+            return unseen
+        if unsure := next(filter(None, map(_untold_end, pod.containers)), ""):
+            return unsure
     if not run.pods and run.failed:
         return "its Pods were never seen"
+    return ""
+
+
+def _untold_end(container: ContainerRun) -> str:
+    if container.kind is ContainerKind.SIDECAR or container.state is ContainerState.WAITING:
+        return ""
+    if container.reason in CANNOT_START and container.started_at is None:
+        return ""
+    if container.reason in _LOST_ENDS:
+        return f"how {container.name} ended is not known: its node lost sight of it"
+    if container.state is ContainerState.RUNNING:
+        return f"container {container.name} still runs"
+    if container.exit_code is None:
+        return f"the exit code of {container.name} is not known"
+    if container.log is None or not container.log.complete:
+        return f"the log of {container.name} was not read to its end"
+    return ""
+
+
+def _unseen_restart(pod: PodRun) -> str:
+    """The kubelet keeps the last run before the present one: of those before it nobody knows."""
+    seen: dict[str, set[int]] = {}
+    for container in pod.containers:
+        if container.kind is not ContainerKind.SIDECAR:
+            seen.setdefault(container.name, set()).add(container.restart)
+    unseen = ((name, n) for name, runs in seen.items() for n in range(max(runs)) if n not in runs)
+    return next((f"run {n + 1} of container {name} was not seen" for name, n in unseen), "")
+
+
+def _ended_well_and_kept(run: HookRun, logs: Logs, signatures: Signatures) -> str:
+    """What a container did that ended well beside one that did not stays, whatever the other's cause."""
+    for container in (c for p in run.pods for c in p.containers if c.exit_code == 0):
+        chunk = logs(container.log.key) if container.log and container.kind is not ContainerKind.SIDECAR else None
+        lines = tuple(map(LogLine, chunk.numbers, chunk.texts)) if chunk is not None else ()
+        if lines and kept_something(lines, signatures):
+            return f"container {container.name} ended well, and what it did stays"
     return ""
 
 

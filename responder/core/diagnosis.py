@@ -13,12 +13,24 @@ from responder.core.logcause import Cause, find_cause
 from responder.core.signatures import Says, Signatures
 from responder.core.tooling import Tool
 
-__all__ = ["LogLine", "Run", "collect", "diagnose", "diagnose_lines", "diagnose_text", "judge", "numbered"]
+__all__ = [
+    "LogLine",
+    "Run",
+    "collect",
+    "diagnose",
+    "diagnose_lines",
+    "diagnose_text",
+    "judge",
+    "kept_something",
+    "numbered",
+]
 
 _SHOWN = 12  # lines a diagnosis rests on, at most
 _SPEAK_LIKE = {"mariadb": "mysql", "cockroach": "postgres", "yugabyte": "postgres"}
 _LONGEST = 2_000  # of a line that is shown
-_ENDED_BY_SIGNAL = frozenset({137, 143})  # a loop that waits for its database may have got through before
+_ENDED_BY_SIGNAL = frozenset(
+    {130, 134, 137, 139, 143}
+)  # a loop that waits for its database may have got through before
 _COMPLAINS = re.compile(
     r"(?i)\berror\b|\bfail(?:ed|ure)?\b|\bexception\b|\bfatal\b|\bdenied\b|\babort(?:ed)?\b|\bcannot\b"
 )
@@ -78,6 +90,14 @@ def judge(log: Findings, run: Run, signatures: Signatures) -> Diagnosis:
         because=because,
         advice=_advice(cause, left, tool, migration, signatures),
     )
+
+
+def kept_something(lines: Iterable[LogLine], signatures: Signatures) -> bool:
+    """Does the log of a run, however it ended, show migrations, statements or rows that stay?"""
+    log = collect(lines, signatures)
+    stated = [f for f in log.saying(Says.FAILURE) if not f.quiet and not f.connecting and f.category is not None]
+    beside = [f for f in log.saying(Says.TOOL) if "work" in f.groups]
+    return bool(stated or beside or log.saying(Says.FINISHED, Says.STEP, Says.KEPT))
 
 
 def _tool(log: Findings, run: Run, signatures: Signatures) -> Tool | None:

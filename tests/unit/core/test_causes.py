@@ -108,6 +108,8 @@ WHOLE_ONLY = {
     ),
     "a second Pod of which nothing was seen": job(1, failed(4), pods=(pod(migrate()), pod(name="two", node="n1"))),
     "no Pod at all": job(1, failed(4)),
+    "a run before this one of the same container": job(1, failed(4), pods=(pod(migrate(restart=1)),)),
+    "an end that its runtime forgot": job(1, failed(4), pods=(pod(migrate(exit_code=255, reason="Unknown")),)),
 }
 
 
@@ -131,7 +133,30 @@ def test_a_container_that_never_ran_has_nothing_to_read() -> None:
     assert judged(away(unstarted), {"a": AWAY}).retry is Retry.SAFE
 
 
-@pytest.mark.parametrize("exit_code", [137, 143])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("> knex migrate:latest", "Batch 1 run: 3 migrations"),
+        ("CREATE TABLE", 'psql:x.sql:3: ERROR:  relation "a" does not exist'),
+        ("Inserted 312 rows into countries",),
+    ],
+)
+def test_what_a_container_did_that_ended_well_stays(lines: tuple[str, ...]) -> None:
+    before = container(0, name="schema", kind=ContainerKind.INIT, log=logged("b"))
+    found = judged(away(before), {"a": AWAY, "b": lines})
+
+    assert (found.category, found.retry) == (Category.CONNECTION_REFUSED, Retry.UNKNOWN)
+    assert found.state_left is StateLeft.UNKNOWN
+
+
+def test_a_container_that_only_waited_changes_nothing() -> None:
+    before = container(0, name="wait", kind=ContainerKind.INIT, log=logged("b"))
+    lines = ("db:5432 - no response", "db:5432 - accepting connections")
+
+    assert judged(away(before), {"a": AWAY, "b": lines}).retry is Retry.SAFE
+
+
+@pytest.mark.parametrize("exit_code", [134, 137, 139, 143])
 def test_what_was_killed_while_it_waited_for_its_database_may_have_begun(exit_code: int) -> None:
     run = job(1, failed(4), pods=(pod(migrate(exit_code=exit_code)),))
 
