@@ -1,6 +1,7 @@
 """The faces over HTTP, put together: one table of routes, one middleware."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 from aiohttp import web
 
@@ -10,7 +11,7 @@ from responder.web.parameters import BODY_LIMIT
 from responder.web.problems import shaped
 from responder.web.routes import HTML, TEXT, Route, answer
 
-DOCUMENT = web.AppKey("document", dict)
+DOCUMENT: web.AppKey[Callable[[], openapi.Document]] = web.AppKey("document")
 
 
 def build(faces: Faces) -> web.Application:
@@ -23,7 +24,7 @@ def build(faces: Faces) -> web.Application:
 
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[shaped(admit, pages.problem_page)])
     app[FACES] = faces
-    app[DOCUMENT] = openapi.document(routes, faces.version)
+    app[DOCUMENT] = cache(partial(openapi.document, routes, faces.version))  # made when it is first asked for
     app[probes.STORE_CHECK] = probes.StoreCheck()
     _add(app, routes)
     app.on_shutdown.append(_end_streams)
@@ -72,7 +73,7 @@ def _has_head(route: Route) -> bool:
 
 
 async def _openapi(request: web.Request) -> web.Response:
-    return answer(request.app[DOCUMENT])
+    return answer(request.app[DOCUMENT]())
 
 
 async def _end_streams(app: web.Application) -> None:

@@ -69,7 +69,17 @@ class Played(msgspec.Struct):
     logs: dict[str, list[str]]  # pod/container#restart -> lines as they are kept
 
 
+_played: dict[tuple[str, bool], Played] = {}
+
+
 async def play(name: str, *, webhooks: bool = True) -> Played:
+    """Once for all who only read what came of it."""
+    if (name, webhooks) not in _played:
+        _played[name, webhooks] = await _play(name, webhooks)
+    return _played[name, webhooks]
+
+
+async def _play(name: str, webhooks: bool) -> Played:
     happenings = read_recording(RECORDINGS / name)
     replay = Replay(happenings, webhooks=webhooks)
     with tempfile.TemporaryDirectory(prefix="responder-test-") as place:

@@ -15,10 +15,10 @@ import yaml
 Json = dict[str, Any]
 TOKEN = "of-these-tests"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-_PATIENCE = 60.0
+PATIENCE = 60.0
 
 
-async def until(what: Callable[[], Any], *, within: float = _PATIENCE) -> Any:
+async def until(what: Callable[[], Any], *, within: float = PATIENCE) -> Any:
     """What ``what`` answers, as soon as that is true."""
     async with asyncio.timeout(within):
         while not (found := what()):  # noqa: ASYNC110 - another process cannot set our events
@@ -113,7 +113,7 @@ class Service:
         page = await self.get("/v1/incidents?limit=200")
         return [await self.get(f"/v1/incidents/{summary['id']}") for summary in page["incidents"]][::-1]
 
-    async def until_incidents(self, good: Callable[[list[Json]], object], *, within: float = _PATIENCE) -> list[Json]:
+    async def until_incidents(self, good: Callable[[list[Json]], object], *, within: float = PATIENCE) -> list[Json]:
         """Incidents, as soon as they are ``good``."""
         found: list[Json] = []
         try:
@@ -127,6 +127,6 @@ class Service:
             raise AssertionError(f"not what was waited for, within {within:g} s: {found}") from None
 
     async def until_ready(self) -> None:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             while not (await self.get("/readyz"))["ready"]:  # noqa: ASYNC110 - nor can this one
                 await asyncio.sleep(0.01)

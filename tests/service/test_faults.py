@@ -25,7 +25,7 @@ from responder.demo.status import ApiFault
 from responder.ports import Store
 from tests.replay.recorded import RECORDINGS
 from tests.service.cluster import RecordedCluster, reading_only, recent
-from tests.service.process import Json
+from tests.service.process import PATIENCE, Json
 
 _FAILS = "s02-fail-default-policy"
 _DIRTY = "s05b-retry-dirty-version"
@@ -54,13 +54,13 @@ class Place:
 
     async def until(self, what: Callable[[Json], object], path: str = "/readyz") -> Json:
         """What is told at ``path``, as soon as it is so."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not what(found := await self.read(path)):  # noqa: ASYNC110 - asked from outside
                 await asyncio.sleep(0.02)
         return found
 
     async def until_incidents(self, what: Callable[[list[Json]], object]) -> list[Json]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not what(found := await self.incidents()):  # noqa: ASYNC110 - asked from outside
                 await asyncio.sleep(0.02)
         return found
@@ -250,7 +250,7 @@ async def test_another_teams_job_that_names_our_application_is_recorded_and_stee
         it.cluster.objects.put_raw("Job", "MODIFIED", theirs)
         asked = "/v1/gate?namespace=argocd&application=s01-success&revision=ebc30a5dbd95e377a6e17d067572187f82fa3129"
         await it.until(lambda told: told["result"] == "success", asked)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while _THEIRS not in (kept := await _failed(it)):  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.02)
 
@@ -279,7 +279,7 @@ async def test_a_store_that_takes_no_writes_turns_webhooks_away_alerts_from_memo
         await it.until(_ready)
         with _locked(tmp_path / "responder.db"):
             await it.cluster.play(pause=0.01)
-            async with asyncio.timeout(40):  # the floor beneath all rules: 10 minutes
+            async with asyncio.timeout(PATIENCE):  # the floor beneath all rules: 10 minutes
                 while not pager.alerts:  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(0.05)
             assert await it.tell(most=1) == [503]
@@ -326,7 +326,7 @@ async def test_a_receiver_that_is_down_for_an_hour_gets_what_it_missed(tmp_path:
             assert it.metric("responder_outbox_oldest_seconds") > 3000
 
             async with _listening(port) as bodies:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(PATIENCE):
                     told = await bodies.get()
                 found = await it.until_incidents(lambda found: found[0]["deliveries"][0]["state"] == "sent")
     assert told["data"]["incident_id"] == incident["id"]

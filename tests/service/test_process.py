@@ -15,7 +15,7 @@ from responder.demo.apiserver import ApiServer
 from responder.demo.objects import Objects
 from responder.demo.settings import prepare
 from responder.wallclock import WallClock
-from tests.service.process import Service, write_config
+from tests.service.process import PATIENCE, Service, write_config
 
 _RULES = "version: 1\nrules: []\n"
 _NOBODY = "http://127.0.0.1:9"
@@ -149,7 +149,7 @@ async def test_with_a_lease_a_second_process_waits_and_takes_over_when_the_first
 async def _said(process: asyncio.subprocess.Process, message: str) -> str:
     """The address in that line of its log."""
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while line := await process.stdout.readline():
             told = json.loads(line)
             if told["message"] == message:
