@@ -24,7 +24,8 @@ def build(faces: Faces) -> web.Application:
 
     app = web.Application(client_max_size=BODY_LIMIT, middlewares=[shaped(admit, pages.problem_page)])
     app[FACES] = faces
-    app[DOCUMENT] = cache(partial(openapi.document, routes, faces.version))  # made when it is first asked for
+    document: Callable[[], openapi.Document] = cache(partial(openapi.document, routes, faces.version))
+    app[DOCUMENT] = document  # made when it is first asked for
     app[probes.STORE_CHECK] = probes.StoreCheck()
     _add(app, routes)
     app.on_shutdown.append(_end_streams)
