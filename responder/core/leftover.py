@@ -4,6 +4,7 @@ import re
 
 import msgspec
 
+from responder.core import sent
 from responder.core.failure import Category, StateLeft
 from responder.core.findings import Finding, Findings
 from responder.core.logcause import Cause
@@ -28,23 +29,6 @@ _ASKS = re.compile(
 _TWO_THINGS = re.compile(r"[a-z0-9](?:_and_|-and-|And[A-Z]| and )|_and_", re.ASCII)
 _LATE = frozenset({"frame", "late", "said"})
 _DATABASE = 28  # weight from which on a database speaks
-_NO_WORK = frozenset({"START", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE"})
-_WORK = frozenset(
-    {
-        "ALTER",
-        "CREATE",
-        "DROP",
-        "INSERT",
-        "UPDATE",
-        "DELETE",
-        "REPLACE",
-        "RENAME",
-        "TRUNCATE",
-        "MERGE",
-        "GRANT",
-        "REVOKE",
-    }
-)
 # A class, its method, the first statement: the earliest line, and no loop around it.
 _FIRST_STATEMENT = re.compile(r"[1-3]:in [`'](?:\w+#)?(?:up|change|down)")
 # Of Rails' methods, those that send one statement; add_reference, add_timestamps and others send several.
@@ -140,7 +124,8 @@ def _run(log: Findings, cause: Cause, tool: Tool | None, database: str | None, m
         started.pop("", None)
     finished = log.saying(Says.FINISHED)
     scope = tool.scope_on(database) if tool is not None else Scope.STATEMENT
-    if any(f.signature.left is None for f in log.saying(Says.KEPT)):
+    shown_outside = tool is not None and tool.prints and sent.outside_transaction(_sent(log, cause))
+    if shown_outside or any(f.signature.left is None for f in log.saying(Says.KEPT)):
         scope = Scope.STATEMENT
     steps = len(log.saying(Says.STEP))
     return _Run(log, cause, tool, database, migration, tuple(started), len(finished), steps, scope)
@@ -272,7 +257,7 @@ def _by_statement(run: _Run, tool: Tool) -> Left:
         state = StateLeft.PARTIAL if run.begun else StateLeft.UNKNOWN
         return Left(state, f"{keeps}, and the run was cut off, nobody saw where")
     if tool.prints and (calls := _statements(run)):
-        return _printed(tool, calls)
+        return Left(*sent.left_by(calls, tool.name))
     if _table_exists(run.cause.finding):
         return Left(StateLeft.PARTIAL, f"{keeps}; a table that exists already is what an earlier, half-done run leaves")
     if run.started and (tool.steps or _at_first_line(run)):
@@ -283,26 +268,20 @@ def _by_statement(run: _Run, tool: Tool) -> Left:
     return Left(StateLeft.NONE, f"the log shows no statement before the failing one; look all the same, for {keeps}")
 
 
-def _statements(run: _Run) -> list[str]:
-    """The words with which the statements begin that the tool printed as it sent them, the failing one last."""
+def _statements(run: _Run) -> list[Finding]:
+    """Those of the migration that the tool printed as it sent them, the failing one last."""
     begun = max((f.order for f in run.log.saying(Says.STARTED) if not _at_failure(run, f)), default=-(1 << 62))
-    failed = run.cause.finding.order if run.cause.finding is not None else 1 << 62
-    sent = [f for f in run.log.saying(Says.TOOL) if "call" in f.groups and begun <= f.order <= failed]
-    return [word for f in sent if (word := f.groups["call"].strip(";").upper()) not in _NO_WORK]
+    return [f for f in sent.working(_sent(run.log, run.cause)) if f.order >= begun]
+
+
+def _sent(log: Findings, cause: Cause) -> list[Finding]:
+    failed = cause.finding.order if cause.finding is not None else 1 << 62
+    return [f for f in log.saying(Says.TOOL) if "call" in f.groups and f.order <= failed]
 
 
 def _at_failure(run: _Run, finding: Finding) -> bool:
     """A migration that is named only when it has failed: nothing of it comes after that line."""
     return run.cause.finding is not None and finding.order >= run.cause.finding.order
-
-
-def _printed(tool: Tool, calls: list[str]) -> Left:
-    if len(calls) == 1:
-        return Left(StateLeft.NONE, f"{tool.name} prints every statement, and the first one failed", shown=True)
-    if _WORK & set(calls[:-1]):
-        reason = f"each statement is kept as it is done, and {tool.name} printed some before the failing one"
-        return Left(StateLeft.PARTIAL, reason, shown=True)
-    return Left(StateLeft.NONE, f"{tool.name} printed no statement before the failing one that writes")
 
 
 def _at_first_line(run: _Run) -> bool:
