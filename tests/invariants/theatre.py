@@ -24,13 +24,14 @@ from responder.store.writes import append_log, put_setting
 from tests.invariants.inline import database, now
 from tests.invariants.monitor import PER_DAY, PERSON, Kind, Monitor
 from tests.invariants.program import SWITCH, Breaks, Program
+from tests.invariants.remembering import Remembering
 from tests.invariants.sights import CLUSTER, Sights
 from tests.invariants.transport import Wrote
 
 NIGHT = datetime(2026, 11, 21, 3, 0, 0, 250_000, tzinfo=UTC)
 APP = AppKey(ARGOCD, "shop")
 SIBLING = "search-index"
-SIGNATURES = signatures()
+SIGNATURES = Remembering(signatures())
 
 # As careless as rules can be: only the guards are between them and the cluster.
 RULES = """
