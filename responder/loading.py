@@ -124,6 +124,7 @@ class Loader:
             situation,
             responder_hour=self.resyncs.in_an_hour(situation.now),
             cause=self.cause(correlation),
+            parent=self.sharing(correlation)[1],
         )
 
     def cause(self, correlation: str) -> Cause:

@@ -572,6 +572,21 @@ async def test_applications_that_lose_one_database_get_one_parent(night: Night) 
     assert {i.parent for i in found if not i.children} == {parent.id}
 
 
+async def test_one_whose_cause_is_known_late_leaves_it_to_the_parent_at_once(night: Night) -> None:
+    """Its log came only when the moment in which others are waited for was over."""
+    first, second, late = OTHERS[:3]
+    for key in (first, second, late):
+        await night.fails(key)
+    for key in (first, second):
+        await night.step(10, key)
+    await night.step(40, late)
+
+    (parent,) = [i for i in await night.incidents() if i.children]
+    (child,) = [i for i in await night.incidents() if i.app == late]
+    assert (child.parent, child.id in parent.children) == (parent.id, True)
+    assert child.id not in {d.alert.incident_id for d in await night.store.deliveries()}
+
+
 # The loop.
 
 
