@@ -16,6 +16,7 @@ Json = dict[str, Any]
 TOKEN = "of-these-tests"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 PATIENCE = 60.0
+_LAST_WORDS = 2000  # bytes
 
 
 async def until(what: Callable[[], Any], *, within: float = PATIENCE) -> Any:
@@ -43,6 +44,10 @@ def write_config(folder: Path, server: str, rules: str, **more: Json) -> Path:
     path = folder / "responder.yaml"
     path.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return path
+
+
+class AwayError(aiohttp.ClientError):
+    """It does not answer: whether it runs, and what it said last."""
 
 
 class Service:
@@ -105,9 +110,15 @@ class Service:
         return await self._process.wait()
 
     async def get(self, path: str) -> Json:
-        async with self.http.get(f"{self.url}{path}") as answer:
-            found: Json = await answer.json()
-            return found
+        """Raises AwayError when it does not answer."""
+        try:
+            async with self.http.get(f"{self.url}{path}") as answer:
+                found: Json = await answer.json()
+                return found
+        except aiohttp.ClientConnectionError as error:
+            status = self._process.returncode if self._process else None
+            last = self.said.read_bytes()[-_LAST_WORDS:].decode(errors="replace")
+            raise AwayError(f"{error}; its exit status is {status}, its last words were {last}") from error
 
     async def incidents(self) -> list[Json]:
         page = await self.get("/v1/incidents?limit=200")
