@@ -21,7 +21,7 @@ _HARMLESS_BEFORE = frozenset(
 # What a tool says before it begins.
 _REFUSALS = frozenset({Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.MIGRATION_LOCK_HELD})
 _OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition|backfill|batch|chunk|populate")
-_BESIDE = frozenset({"work", "trace", "commit", "cut"})
+_BESIDE = frozenset({"work", "trace", "commit", "cut", "other"})
 # A traced command that changes nothing in a database.
 _ASKS = re.compile(
     r"(?i)wait|ready|select 1\b|\bping\b|\bstatus\b|--?version|\bgenerate\b|\bcheck\b|config:|cache|\binstall\b"
@@ -101,6 +101,8 @@ def _doubt(run: _Run) -> str:
         return "the database was spoken to before it could not be reached; what was done until then is not shown"
     if any("work" in f.groups for f in beside):
         return "the log shows work beside the migrations, which their transactions do not take back"
+    if any("other" in f.groups for f in beside):
+        return "another command than the one that migrates was at work, and what it did is not shown"
     traced = {f.groups["trace"] for f in beside if "trace" in f.groups}
     if len([command for command in traced if not _ASKS.search(command)]) > 1:
         return "the shell ran more than one program, and what a silent one did is not shown"
@@ -150,7 +152,12 @@ def _silence_proves(run: _Run, tool: Tool) -> bool:
         return False
     if run.scope is Scope.MIGRATION:
         return run.migration is None and (tool.loud or tool.shows is Shows.BEGINNING)
-    return run.scope is Scope.RUN
+    return run.scope is Scope.RUN and _migrates(run)
+
+
+def _migrates(run: _Run) -> bool:
+    """The name of a tool's library in a trace is not its command: a program of one's own may use it."""
+    return bool(run.started) or any("migrates" in f.groups for f in run.log.saying(Says.TOOL))
 
 
 def _marked(run: _Run) -> Left | None:
@@ -201,7 +208,7 @@ def _by_scope(run: _Run) -> Left | None:
             StateLeft.UNKNOWN, "a new connection failed after migrations had begun; what became of them is not shown"
         )
     if run.scope is Scope.RUN:
-        single = len(run.started) <= 1 and not run.finished
+        single = len(run.started) <= 1 and not run.finished and _migrates(run)
         return Left(
             StateLeft.NONE, f"{tool.name} runs all migrations in one transaction here", single and _covered(run)
         )
