@@ -1,8 +1,10 @@
 """One Argo CD Application with a Git repository of its own, and what people do to it."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from tests.cluster.git import Repository
 from tests.cluster.kubernetes import Json, Kubernetes, path
@@ -66,6 +68,7 @@ class Application:
         """As ``argocd app sync`` by a person, or with an empty ``by`` as Argo CD itself where auto-sync is on; when its
         operation has begun: its ``startedAt``."""
         before = (await self.operation_state()).get("startedAt")
+        await _over(before)
         initiator: Json = {"username": by} if by else {"automated": True}
         operation: Json = {"initiatedBy": initiator, "sync": {"revision": revision, **sync}}
         if retry:
@@ -117,3 +120,10 @@ class Application:
             lambda state: state.get("phase") == operation_phase and (not started or state["startedAt"] == started),
             within=within,
         )
+
+
+async def _over(second: str | None) -> None:
+    """Operations are told apart by the second in which they began."""
+    if second is not None:
+        passed = datetime.fromisoformat(second).timestamp() + 1
+        await asyncio.sleep(max(0.0, passed - time.time()))

@@ -27,7 +27,7 @@ from responder.core.argocd import AppKey
 from responder.wallclock import WallClock
 from tests.cluster.kubernetes import Json, Kubernetes, path, read_manifests
 
-pytestmark = pytest.mark.real_cluster
+pytestmark = [pytest.mark.real_cluster, pytest.mark.timeout(120)]
 
 DEPLOY = Path(__file__).parents[2] / "deploy/kustomize"
 SHIPPED = ("base/namespace.yaml", "base/serviceaccount.yaml", "base/reader.yaml")
