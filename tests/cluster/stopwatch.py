@@ -30,6 +30,7 @@ class Stopwatch:
         self._failed: dict[str, float] = {}  # Job uid -> when it was seen
         self._told: dict[str, float] = {}
         self.failed: dict[str, float] = {}  # the same, by the Job's name
+        self.name = "hook failed to incident with log and cause"
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -43,7 +44,7 @@ class Stopwatch:
             return
         for uid, told in self._told.items():
             if uid in self._failed:
-                figures.record("hook failed to incident with log and cause", max(0.0, told - self._failed[uid]))
+                figures.record(self.name, max(0.0, told - self._failed[uid]))
 
     async def _again(self, watch: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -212,6 +212,7 @@ async def test_the_controller_is_restarted(story: Story, running: Running) -> No
 async def test_the_api_server_is_restarted(story: Story, running: Running) -> None:
     """The Pod goes on writing; nobody can read it, nor be told of it."""
     await story.respond()
+    story.stopwatch.name += ", API server restarted"
     shop, started = await sync(story, hook(TALKS.replace("0.2", "0.5")))
     await story.until_written(5)
     await running.tell("apiserver", "kill")
