@@ -1,4 +1,4 @@
-"""Ending what Argo CD does on its own, and never a migration: ``stop-retries``, and a Job that stands in the way."""
+"""Ending what Argo CD does on its own, and never a migration: ``stop-retries``."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -8,16 +8,14 @@ import pytest
 from tests.cluster import figures
 from tests.cluster.application import Application
 from tests.cluster.installation import rule
-from tests.cluster.kubernetes import Json, path
+from tests.cluster.kubernetes import Json
 from tests.cluster.manifests import hook
-from tests.cluster.shown import attempts, containers, phases, resolved
+from tests.cluster.shown import attempts, containers, phases
 from tests.cluster.story import Story
-from tests.cluster.volume import Volume
 
 pytestmark = [pytest.mark.real_cluster, pytest.mark.timeout(120)]
 
 DIRTY = "error: Dirty database version 42. Fix and force version."
-REFUSED = "error: dial tcp 10.0.0.7:5432: connect: connection refused"
 BY_ITSELF = "ended by itself"
 MIGRATES = f"trap 'echo interrupted; exit 143' TERM\nsleep 1 & wait $!\necho '{DIRTY}'; echo '{BY_ITSELF}'; exit 1"
 WAIT = 6  # seconds between attempts
@@ -80,30 +78,3 @@ def written(story: Story) -> tuple[int, int]:
     """Hooks that have begun, and those that ended by themselves, by the kubelet's own files."""
     logs = [file.read_text(encoding="utf-8") for file in story.kept.glob("*/*/*/*.log")]
     return sum("begun" in log for log in logs), sum(BY_ITSELF in log for log in logs)
-
-
-async def test_a_finished_job_that_answers_for_the_next_sync_is_deleted_by_rule_and_the_hook_runs_again(
-    story: Story,
-) -> None:
-    await story.respond(rules=rule("out of the way", {"sync_phase": "PreSync"}, {"delete-hook": {}}))
-    database = Volume(story.installation.folder / "database")
-    script = f"if [ -e tried.1 ]; then echo '42/u add_currency (12.3ms)'; else echo '{REFUSED}'; exit 1; fi"
-    shop = await story.application({"hook.yaml": [database.hook(script, policy="HookSucceeded")]})
-
-    await shop.ended("Failed", started=await shop.sync())
-    [left] = await story.until_jobs(1)
-    await shop.ended("Failed", started=await shop.sync())
-    assert database.tried == 1  # the Job of before answered
-
-    where = path("batch/v1", "Job", story.namespace)
-    await story.kubernetes.until(where, lambda jobs: left["metadata"]["uid"] not in uids(jobs))
-    await shop.ended("Succeeded", started=await shop.sync())
-    incident = await story.incident(resolved)
-    assert phases(incident) == ["Failed", "Failed", "Succeeded"]
-    done = [one["outcome"]["result"] for one in incident["decisions"] if one["outcome"]]
-    assert done == ["succeeded"]
-    assert database.tried == 2
-
-
-def uids(jobs: Json) -> set[str]:
-    return {job["metadata"]["uid"] for job in jobs["items"]}
