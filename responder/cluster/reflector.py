@@ -75,7 +75,8 @@ class Trouble(StrEnum):
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """Seconds. Back-off doubles from ``first`` to ``longest``; ``slow`` is for what a person must mend.
+    """Seconds. Back-off doubles from ``first`` to ``longest``; ``slow`` is for what a person must mend: what
+    was refused from the beginning.
 
     ``watch``: how long a watch is asked for, at random in between; one that ends within ``short`` was none.
     """
@@ -299,7 +300,7 @@ class Reflector(Generic[T]):
         pace = self._pace
         delay = min(pace.longest, pace.first * 2.0 ** min(self._failures, 10))
         self._failures += 1
-        if trouble in _SLOW:
+        if trouble in _SLOW and not self.synced.is_set():  # an API server that has just started refuses everything
             delay = pace.slow
         jittered = delay * random.uniform(0.5, 1.0)  # noqa: S311  # spreads load, keeps no secret
         return max(jittered, min(retry_after, LONGEST_RETRY_AFTER))

@@ -280,6 +280,16 @@ async def test_what_a_person_must_mend_is_asked_for_slowly(server: FaultServer, 
     assert len(rig.clock.slept) == 2
 
 
+async def test_what_was_allowed_before_is_asked_for_again_soon(server: FaultServer, kubernetes: Kubernetes) -> None:
+    """An API server that has just started refuses everything for a second."""
+    server.will("GET", says(200, page(1)))
+    server.will("watch", says(403, b""), server.stream(line("ADDED", thing("a", 2)), hold=True))
+    async with running(Rig(server, kubernetes)) as rig:
+        await rig.journal.until(lambda: "ADDED a" in rig.journal.told())
+    [slept] = rig.clock.slept
+    assert slept <= 1
+
+
 @pytest.mark.parametrize(
     "body",
     [
