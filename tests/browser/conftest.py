@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from responder.store.sqlite import SqliteStore
 from responder.web.app import build
@@ -20,6 +20,8 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]  # fmt: skip
+_PATIENCE = 20_000.0  # ms; a busy machine is no failure
+expect.set_options(timeout=_PATIENCE)
 WIDE, PHONE = (1280, 900), (390, 844)
 
 
@@ -80,6 +82,7 @@ def size(request: pytest.FixtureRequest) -> tuple[int, int]:
 async def context(browser: Browser, server: str, size: tuple[int, int]) -> AsyncIterator[BrowserContext]:
     """Somebody who has logged in."""
     context = await browser.new_context(viewport={"width": size[0], "height": size[1]})
+    context.set_default_timeout(_PATIENCE)
     await context.add_cookies([{"name": "responder_token", "value": OPERATOR, "url": server}])
     yield context
     await context.close()
