@@ -18,6 +18,7 @@ from tests.cluster.databases import DatabaseError
 from tests.cluster.processes import NotReadyError, tether
 from tests.cluster.recording import VARIABLE as RECORDED
 from tests.cluster.running import ABSENT, VARIABLE, Running
+from tests.cluster.toolbox import ToolboxError, find_python
 
 _TESTS = ("tests/cluster", "tests/contract/kubernetes")
 _PATIENT = ("-o", "timeout=180")  # every wait has a shorter deadline of its own
@@ -35,7 +36,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         check_machine()
         binaries = find_binaries()
-    except MissingBinariesError as error:
+        if chosen.act != "up":
+            find_python()
+    except (MissingBinariesError, ToolboxError) as error:
         return _without_binaries(str(error), skippable=chosen.act == "run")
     if chosen.act == "build":
         print(binaries.folder)
