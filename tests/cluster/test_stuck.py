@@ -12,7 +12,7 @@ from tests.cluster.story import Story, diagnosed
 
 pytestmark = pytest.mark.real_cluster
 
-SOON = {"recorder": {"stuck_after": "4s"}}  # else 30 s
+SOON: Json = {"recorder": {"stuck_after": "4s"}}  # else 30 s
 ENDS = rule("it will never start", {"state_left": "none"}, {"terminate": {}})
 
 
