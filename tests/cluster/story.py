@@ -169,12 +169,14 @@ class Story:
         samples = (sample for family in families for sample in family.samples if sample.name == metric)
         return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
-    async def until_counted(self, metric: str, number: float, *, within: float = 60, **labels: str) -> None:
-        """Exactly so many."""
+    async def until_counted(
+        self, metric: str, number: float, *, or_more: bool = False, within: float = 60, **labels: str
+    ) -> None:
+        """Exactly so many, or at least."""
         found = 0.0
         try:
             async with asyncio.timeout(within):
-                while (found := await self.counted(metric, **labels)) != number:  # noqa: ASYNC110 - the same
+                while (found := await self.counted(metric, **labels)) != number and not (or_more and found > number):  # noqa: ASYNC110 - the same
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise AssertionError(f"{metric} {labels} is {found}, not {number}, after {within:.0f} s") from None
