@@ -68,7 +68,7 @@ async def test_with_a_thousand_applications_and_a_hundred_running_hooks(story: S
 
 async def check_webhooks(story: Story) -> None:
     """The notifications controller has one worker: it is let go at once."""
-    answered, before = 1.0, 0.0
+    answered, before, soon = 1.0, 0.0, 0.0
     while answered != before:  # none came between the two questions
         before = await story.counted("responder_webhook_duration_seconds_count")
         soon = await story.counted("responder_webhook_duration_seconds_bucket", le="0.1")
