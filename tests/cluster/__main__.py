@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster import figures
@@ -20,7 +21,8 @@ from tests.cluster.recording import VARIABLE as RECORDED
 from tests.cluster.running import ABSENT, VARIABLE, Running
 from tests.cluster.toolbox import ToolboxError, find_python
 
-_TESTS = ("tests/cluster", "tests/contract/kubernetes")
+_STORIES, _CONTRACT = "tests/cluster", "tests/contract/kubernetes"
+_WRITERS = ("argocd-application-controller", "argocd-notifications")  # they write to every Application they see
 _PATIENT = ("-o", "timeout=180")  # every wait has a shorter deadline of its own
 _TOGETHER = ("-n", "4", "--dist", "worksteal", *_PATIENT, "-m", "real_cluster and not alone")
 _ALONE = ("-p", "no:xdist", *_PATIENT, "-m", "real_cluster and alone")
@@ -75,7 +77,7 @@ def _without_binaries(why: str, *, skippable: bool) -> int:
         print(f"no real cluster: {why}", file=sys.stderr)
         return 1
     environment = {**os.environ, ABSENT: why}
-    return asyncio.run(_pytest(environment, [*_TOGETHER[2:], *_TESTS[:1]]))
+    return asyncio.run(_pytest(environment, [*_TOGETHER[2:], _STORIES]))
 
 
 async def _up(folder: Path, binaries: Binaries) -> int:
@@ -97,23 +99,43 @@ async def _interrupted() -> None:
 
 
 async def _run(folder: Path, binaries: Binaries, for_pytest: Sequence[str]) -> int:
-    """First the tests that run side by side, then those that need the cluster for themselves."""
+    """First the contract, while Argo CD stands still; then the stories that run side by side; then those that need the
+    cluster for themselves. Tests that are named by their files run as stories do."""
+    stories = list(for_pytest) if _named(for_pytest) else [_STORIES, *for_pytest]
     async with started(folder, binaries) as cluster:
         environment = _environment(cluster.running)
         codes = []
-        for phase, options in (("side by side", _TOGETHER), ("one at a time", _ALONE)):
-            print(f"\n== tests {phase}", flush=True)
-            began = time.monotonic()
-            codes.append(await _pytest(environment, [*options, *_chosen(for_pytest)]))
-            figures.record(f"tests {phase}", time.monotonic() - began, environ=environment)
+        if not _named(for_pytest):
+            with _still(cluster):
+                codes.append(await _phase("of the contract", environment, [*_TOGETHER, _CONTRACT, *for_pytest]))
+        codes.append(await _phase("side by side", environment, [*_TOGETHER, *stories]))
+        codes.append(await _phase("one at a time", environment, [*_ALONE, *stories]))
         _print_figures(cluster, Path(environment[figures.VARIABLE]))
     return max(code for code in codes if code != _NONE_CHOSEN) if set(codes) != {_NONE_CHOSEN} else _NONE_CHOSEN
 
 
-def _chosen(for_pytest: Sequence[str]) -> list[str]:
-    """All tests, unless some are named by their files."""
-    named = any(Path(one.partition("::")[0]).exists() for one in for_pytest)
-    return [*(() if named else _TESTS), *for_pytest]
+async def _phase(name: str, environment: Mapping[str, str], arguments: Sequence[str]) -> int:
+    print(f"\n== tests {name}", flush=True)
+    began = time.monotonic()
+    code = await _pytest(environment, arguments)
+    figures.record(f"tests {name}", time.monotonic() - began, environ=environment)
+    return code
+
+
+@contextmanager
+def _still(cluster: Cluster) -> Iterator[None]:
+    """Else a version that a case has just read is an old one by chance."""
+    for name in _WRITERS:
+        cluster.programs[name].signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for name in _WRITERS:
+            cluster.programs[name].signal(signal.SIGCONT)
+
+
+def _named(for_pytest: Sequence[str]) -> bool:
+    return any(Path(one.partition("::")[0]).exists() for one in for_pytest)
 
 
 def _environment(running: Running) -> Mapping[str, str]:

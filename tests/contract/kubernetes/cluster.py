@@ -64,9 +64,6 @@ class Events:
         return [(event["type"], event["object"]) for event in events]
 
 
-_LEFT_ALONE = {"annotations": {"argocd.argoproj.io/skip-reconcile": "true"}}  # else an Argo CD there writes it, too
-
-
 class Cluster:
     def __init__(self, session: aiohttp.ClientSession, namespace: str, token: str) -> None:
         self.session = session
@@ -98,7 +95,7 @@ class Cluster:
             return Answer(response.status, await response.read(), response.headers)
 
     async def create(self, plural: str, name: str, **fields: Any) -> Answer:
-        meta = {"name": name, **(_LEFT_ALONE if plural == "applications" else {}), **fields.pop("metadata", {})}
+        meta = {"name": name, **fields.pop("metadata", {})}
         answer = await self.call("POST", self.path(plural), {"metadata": meta, **TYPES[plural], **fields})
         assert answer.status == 201, answer.text
         return answer
