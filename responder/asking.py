@@ -248,6 +248,7 @@ def ask_gate(arguments: Namespace) -> int:
             sys.stderr.write(f"waiting: {line}\n")  # whoever reads the log of a hook that hangs wants to know for what
             sys.stderr.flush()
             told = line
+        # A command of its own process, with no loop to hold: the gate tells nobody when its answer changes.
         time.sleep(max(0.0, min(_ASK_EVERY, arguments.wait / 20, deadline - time.monotonic())))
 
 
