@@ -96,6 +96,15 @@ class Kubernetes:
             raise AssertionError(f"{where} was not so within {within:.0f} s: {json.dumps(seen)[:4000]}") from None
         return seen
 
+    async def until_gone(self, where: str, *, within: float = 30) -> None:
+        """``within`` is seconds."""
+        try:
+            async with asyncio.timeout(within):
+                while await self.get(where) is not None:  # noqa: ASYNC110 - no event to await
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"{where} was not gone within {within:.0f} s") from None
+
     @asynccontextmanager
     async def follow_log(self, namespace: str, pod: str, **query: str) -> AsyncIterator[aiohttp.StreamReader]:
         where = path("v1", "Pod", namespace, pod) + "/log"

@@ -169,7 +169,7 @@ async def test_the_secret_that_another_application_deletes_by_its_policy(story: 
         }
     )
     await shop.ended("Succeeded", started=await shop.sync())
-    assert await story.kubernetes.get(path("v1", "Secret", story.namespace, "db")) is None
+    await story.kubernetes.until_gone(path("v1", "Secret", story.namespace, "db"))  # a moment after it says Succeeded
 
     reports = await story.application(
         {"report.yaml": [hook(SAYS_SECRET, name="report", env=NEEDS_SECRET)]}, name="reports"
