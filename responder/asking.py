@@ -1,4 +1,4 @@
-"""Commands that ask a running service: incidents, gate, blocks, decisions."""
+"""Commands that ask a running service: incidents, gate, blocks, decisions, rules."""
 
 import http.client
 import json
@@ -278,7 +278,7 @@ def _terminated(line: str, log: Path | None) -> None:
         sys.stderr.write(f"{log}: cannot be written: {error.strerror}\n")
 
 
-# blocks and decisions
+# blocks, decisions, rules
 
 
 @asking
@@ -317,4 +317,12 @@ def decide(server: Server, arguments: Namespace) -> int:
     body = {"evidence_version": arguments.evidence} if arguments.what == "approve" else {}
     path = f"/v1/decisions/{quote(arguments.decision, safe='')}/{arguments.what}"
     _say(server.ask("POST", path, body), f"{arguments.decision}: {arguments.what}d", as_json=arguments.json)
+    return GOOD
+
+
+@asking
+def release_rule(server: Server, arguments: Namespace) -> int:
+    path = f"/v1/rules/{quote(arguments.rule, safe='')}/release"
+    text = f"{arguments.rule}: acts again, as its file says"
+    _say(server.ask("POST", path, {"why": arguments.why}), text, as_json=arguments.json)
     return GOOD

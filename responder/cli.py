@@ -154,12 +154,13 @@ def _check(commands: "Commands") -> None:
 
 def _rules(commands: "Commands") -> None:
     parser = _command(
-        commands, "rules", rules, "test rules by cases, replay them over what happened, explain a decision",
+        commands, "rules", rules, "test rules by cases, replay them over what happened, explain or release one",
         "test     cases with what must be decided, for the check of a pull request (config/RULES.md)\n"
         "replay   what a rules file would have done, beside what was done\n"
-        "explain  every rule with each condition and the value seen, every guard with its reason",
+        "explain  every rule with each condition and the value seen, every guard with its reason\n"
+        "release  let a rule act again that was set to shadow since its resyncs mostly failed",
     )  # fmt: skip
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="test|replay|explain")
+    verbs = parser.add_subparsers(dest="what", required=True, metavar="test|replay|explain|release")
     test = _command(
         verbs, "test", rules, "run cases; 1 when one differs",
         "A case file names its rules file (rules: rules.yaml, beside it), or --rules does.",
@@ -185,6 +186,13 @@ def _rules(commands: "Commands") -> None:
     for verb in (replay, explain):
         verb.add_argument("--config", type=Path, metavar="FILE", help="responder.yaml: read its store, ask no server")
         _asks_a_server(verb)
+    release = _command(
+        verbs, "release", rules, "let a rule act again that was set to shadow since its resyncs mostly failed",
+        "In your name. What its resyncs met before is not held against it any more.",
+    )  # fmt: skip
+    release.add_argument("rule", metavar="RULE", help="its name in the rules file")
+    release.add_argument("--why", default="", metavar="TEXT", help="for the audit")
+    _asks_a_server(release)
 
 
 # diagnose

@@ -43,6 +43,10 @@ def rules(arguments: argparse.Namespace) -> int:
         from responder.casing import run_tests
 
         return run_tests(arguments)
+    if arguments.what == "release":
+        from responder.asking import release_rule
+
+        return release_rule(arguments)
     from responder.ruling import run_explain, run_replay
 
     return run_replay(arguments) if arguments.what == "replay" else run_explain(arguments)

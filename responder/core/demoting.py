@@ -5,6 +5,7 @@ against it.
 """
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -74,7 +75,8 @@ def alert_of(demotion: Demotion, *, owner: str, url: str, incident_id: str) -> A
         title=f"rule {demotion.rule!r} is in shadow mode" if not released else f"rule {demotion.rule!r} is released",
         what=f"{demotion}. Nothing is resynced by it any more.",
         left="Incidents that it matches are recorded and alerted as before; each waits for a person.",
-        next="Next: read what its resyncs met, narrow its conditions and reload the file, or release it as it is.",
+        next="Next: read what its resyncs met, narrow its conditions and reload the file, or release it as it is: "
+        f"responder rules release {shlex.quote(demotion.rule)}",
         labels={"rule": demotion.rule, "owner": owner},
         starts_at=demotion.at,
         updated_at=demotion.released_at or demotion.at,

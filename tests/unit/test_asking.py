@@ -14,8 +14,11 @@ from aiohttp.test_utils import TestServer
 
 from responder.cli import main
 from responder.core.actions import Mode
+from responder.core.demoting import Demotion, version_of
+from responder.core.rules import Rule
+from responder.loading import put_demotion
 from responder.store.sqlite import SqliteStore
-from tests.contract.store.examples import ORDERS, StandingClock, after
+from tests.contract.store.examples import NIGHT, ORDERS, StandingClock, after
 from tests.unit.web.world import CORPUS, OPERATOR, REVISION, VIEWER, World, served
 
 Ask = Callable[..., Awaitable[int]]
@@ -76,6 +79,13 @@ async def waiting_for_a_person(world: World) -> str:
     await world.clock.sleep(120)
     await world.reconciler.step(ORDERS)
     return incident
+
+
+async def set_to_shadow(world: World) -> Rule:
+    rule = world.rules.rulebook.rules[1]
+    await world.store.commit(put_demotion(Demotion(rule.name, version_of(rule), NIGHT, ended=5, failed=4)))
+    await world.reconciler.loader.start()
+    return rule
 
 
 # incidents
@@ -371,6 +381,28 @@ async def test_a_decision_can_be_declined(ask: Ask, world: World, capsys: pytest
     waiting = [d for d in json.loads(capsys.readouterr().out)["decisions"] if d["action"] == "resync"]
     assert await ask("decisions", "decline", waiting[0]["id"], "--json") == 0
     assert json.loads(capsys.readouterr().out)["declined_by"] == "ana"
+
+
+async def test_no_rule_is_released_that_is_not_held_nor_by_a_viewer(
+    ask: Ask, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = await set_to_shadow(world)
+    assert await ask("rules", "release", "half applied") == 4
+    assert "404 Not Found: rule 'half applied' was not set to shadow" in capsys.readouterr().err
+    assert await ask("rules", "release", rule.name, as_viewer=True) == 4
+    assert "403 Forbidden: grafana may look" in capsys.readouterr().err
+
+
+async def test_a_rule_is_released_once_in_the_name_of_who_asks(
+    ask: Ask, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = await set_to_shadow(world)
+    assert await ask("rules", "release", rule.name, "--why", "the database was upgraded") == 0
+    assert capsys.readouterr().out == "the database was away: acts again, as its file says\n"
+    assert not world.reconciler.loader.demotions[rule.name].holds(rule)
+    (entry,) = [e for e in await world.store.audit() if e.why == "the database was upgraded"]
+    assert (entry.who, entry.what) == ("ana", "released rule 'the database was away'")
+    assert await ask("rules", "release", rule.name) == 4
 
 
 async def test_a_viewer_changes_nothing(ask: Ask, world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ LOGS = ROOT / "tests" / "corpus" / "logs"
 LOCK = str(LOGS / "flyway__postgres__lock-timeout.log")
 COMMANDS = [
     *("serve", "demo", "check", "diagnose", "incidents", "gate", "blocks", "decisions", "receivers", "snippets"),
-    *("backup", "restore", "migrate", "purge"),
+    *("backup", "restore", "migrate", "purge", "lint", "doctor", "rules"),
 ]
 
 
