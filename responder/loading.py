@@ -13,11 +13,12 @@ from responder.core.causes import diagnose_hook
 from responder.core.clusterfacts import stuck_reason
 from responder.core.demoting import Demotion
 from responder.core.evidence import LogChunk
-from responder.core.failure import Diagnosis
+from responder.core.failure import Diagnosis, StateLeft
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident, IncidentState
 from responder.core.incidentcause import WHOLE, diagnose_operation
 from responder.core.promotion import Block
+from responder.core.repair import unlocked
 from responder.core.rules import Rulebook
 from responder.core.signatures import Signatures
 from responder.core.situation import Policy, Situation
@@ -151,6 +152,7 @@ class Loader:
             switch=await self._actuator.killswitch() if acting else Switch.UNREADABLE,
             permitted=await self._actuator.permissions() if acting else frozenset(),
             actions=tuple(await self._store.actions(app_uid=uid)) if uid else (),
+            unlocked=await self._unlocked(key, views, rules.signatures),
         )
 
     async def from_memory(self, key: AppKey, rules: Rules) -> Situation:
@@ -271,6 +273,13 @@ class Loader:
             known = diagnose_hook(hook, record, logs.get, signatures, brings)
             _remember(self._diagnoses, seen, known)
         return known
+
+    async def _unlocked(self, key: AppKey, views: Sequence[OperationView], signatures: Signatures) -> frozenset[str]:
+        """Looked for only while a lock holds somebody back."""
+        locked = [b.created_at for b in self.blocks.values() if b.app == key and b.state_left is StateLeft.LOCKED]
+        hooks = [h for view in views for attempt in view.attempts for h in attempt.hooks if locked and h.succeeded]
+        runs = [h.run for h in hooks if h.run is not None and h.ended_well_at >= min(locked)]
+        return frozenset([run.uid for run in runs if unlocked(run, (await self._read_logs(run)).get, signatures)])
 
     async def _read_logs(self, run: HookRun) -> dict[str, LogChunk | None]:
         return {

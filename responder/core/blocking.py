@@ -6,12 +6,13 @@ import msgspec
 
 from responder.core.actions import ActionKind, Decision, Mode
 from responder.core.argocd import OperationPhase
-from responder.core.attempts import OperationView
+from responder.core.attempts import AttemptHook, OperationView
 from responder.core.failure import Diagnosis, StateLeft
 from responder.core.gate import images_of, subject_of
 from responder.core.incident import Incident
 from responder.core.promotion import LEFT_BEHIND, Block
 from responder.core.rules import Rule, RuleAction
+from responder.core.safety import leaves_more
 from responder.core.situation import Situation
 
 _BETWEEN_HOOKS = ", "
@@ -81,10 +82,21 @@ def _settled(block: Block, situation: Situation, incident: Incident | None) -> B
     proven = _proven_at(block, situation.views)
     if proven is None:
         return block
-    if block.state_left in LEFT_BEHIND:
-        # That the same hook runs again does not tell that what was left behind is in order.
-        return msgspec.structs.replace(block, proven_at=block.proven_at or proven)
-    return msgspec.structs.replace(block, proven_at=proven, ended_at=proven, ended_by="the same hook ended well")
+    if block.state_left not in LEFT_BEHIND:
+        return msgspec.structs.replace(block, proven_at=proven, ended_at=proven, ended_by="the same hook ended well")
+    # That the same hook runs again does not tell that what was left behind is in order.
+    block = msgspec.structs.replace(block, proven_at=block.proven_at or proven)
+    if not _given_back(block, situation):
+        return block
+    return msgspec.structs.replace(block, ended_at=block.proven_at, ended_by="the tool took away its own lock")
+
+
+def _given_back(block: Block, situation: Situation) -> bool:
+    """Each of its hooks ended well in a run in which the tool itself took the lock away."""
+    if block.state_left is not StateLeft.LOCKED or block.flagged or not block.hook:
+        return False
+    hooks = [_good_runs(hook, block, situation.views) for hook in block.hook.split(_BETWEEN_HOOKS)]
+    return all(any(h.run is not None and h.run.uid in situation.unlocked for _, h in runs) for runs in hooks)
 
 
 def _worsened(block: Block, incident: Incident, views: tuple[OperationView, ...]) -> Block:
@@ -96,9 +108,7 @@ def _worsened(block: Block, incident: Incident, views: tuple[OperationView, ...]
         images=tuple(dict.fromkeys((*block.images, *_images(incident, views)))),
     )
     diagnosis = incident.diagnosis
-    if diagnosis is None or diagnosis.state_left in (block.state_left, StateLeft.NONE):
-        return block
-    if block.state_left in LEFT_BEHIND:
+    if diagnosis is None or not leaves_more(diagnosis.state_left, block.state_left):
         return block
     reason = _reason(incident, diagnosis)
     return msgspec.structs.replace(block, state_left=diagnosis.state_left, expires_at=None, reason=reason)
@@ -127,7 +137,11 @@ def _synced_since(view: OperationView, block: Block) -> bool:
 def _good_end(
     hook: str, block: Block, views: tuple[OperationView, ...], counted: list[OperationView]
 ) -> datetime | None:
+    return next((h.ended_well_at for view, h in _good_runs(hook, block, views) if view in counted), None)
+
+
+def _good_runs(hook: str, block: Block, views: tuple[OperationView, ...]) -> list[tuple[OperationView, AttemptHook]]:
+    """Since it failed last."""
     runs = [(view, h) for view in views for a in view.attempts for h in a.hooks if str(h.identity) == hook]
     failed_at = max((h.failed_at for _, h in runs if h.failed), default=block.created_at)
-    ends = [h.ended_well_at for view, h in runs if h.succeeded and view in counted]
-    return next((end for end in ends if end >= failed_at), None)
+    return [(view, h) for view, h in runs if h.succeeded and h.ended_well_at >= failed_at]

@@ -20,7 +20,10 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class Block(msgspec.Struct, frozen=True):
-    """Holds a service back. Ends by the same hook's success, a named person, or time where nothing was left (I9)."""
+    """Holds a service back. Ends by the same hook's success, a named person, or time where nothing was left (I9).
+
+    Where something was left it takes the hook's success and a named person; of a lock alone, or the tool's own word.
+    """
 
     id: str
     service: str

@@ -15,6 +15,10 @@ def less_dangerous(one: Retry, other: Retry) -> bool:
     return _WORST_RETRY.index(one) < _WORST_RETRY.index(other)
 
 
+def leaves_more(one: StateLeft, other: StateLeft) -> bool:
+    return _WORST_STATE.index(one) > _WORST_STATE.index(other)
+
+
 def worst(cause: Diagnosis, everything: Sequence[Diagnosis]) -> Diagnosis:
     """``cause`` with the most dangerous state and retry of all, each with the reason of where it comes from."""
     state = max(everything, key=lambda d: _WORST_STATE.index(d.state_left), default=cause)

@@ -37,6 +37,7 @@ class Says(StrEnum):
     KEPT = "kept"  # the tool says, or the statement shows, that it cannot be rolled back
     READY = "ready"  # the database answers; what was complained of before is over
     DONE = "done"  # the tool says that all went well
+    UNLOCKED = "unlocked"  # the tool took away a lock that another run had left
 
 
 class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -77,6 +77,7 @@ class Situation(msgspec.Struct, frozen=True):
     actions: tuple[ActionRecord, ...] = ()  # of this Application, oldest first
     responder_hour: int = 0  # resyncs of all Applications in the last hour
     blocks: tuple[Block, ...] = ()  # of this Application's subject that have not ended
+    unlocked: frozenset[str] = frozenset()  # uids of hook runs that ended well, in which the tool took a lock away
     cause: Cause = Cause()  # what is recorded of the cause that the incident shares with others
     parent: Incident | None = None
     allowed_since: Mapping[str, datetime] = msgspec.field(default_factory=dict)  # of decisions not recorded yet, by id

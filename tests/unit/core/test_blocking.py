@@ -56,6 +56,36 @@ def test_what_was_left_behind_needs_a_person_too(left: StateLeft) -> None:
     assert (after.proven_at, after.ended_at) == (at(64), None)
 
 
+def test_a_lock_that_the_tool_took_away_itself_needs_nobody() -> None:
+    after = settled(block(StateLeft.LOCKED), unlocked=frozenset({RAN_WELL.uid}))
+
+    assert (after.ended_at, after.ended_by) == (at(64), "the tool took away its own lock")
+
+
+@pytest.mark.parametrize("left", [StateLeft.PARTIAL, StateLeft.DIRTY])
+def test_a_lock_taken_away_says_nothing_of_anything_else_that_was_left(left: StateLeft) -> None:
+    assert settled(block(left), unlocked=frozenset({RAN_WELL.uid})).ended_at is None
+
+
+def test_a_lock_is_not_known_to_be_gone_by_another_run_another_hook_or_another_application() -> None:
+    seed = HookIdentity("in-cluster", "Job", "shop", "seed", "PreSync")
+    successor = replace(application(), uid="app-2")
+
+    assert settled(block(StateLeft.LOCKED), unlocked=frozenset({BROKEN.uid})).ended_at is None
+    assert settled(block(StateLeft.LOCKED, hook=f"{HOOK}, {seed}"), unlocked=frozenset({RAN_WELL.uid})).ended_at is None
+    gone = settled(block(StateLeft.LOCKED), unlocked=frozenset({RAN_WELL.uid}), app=successor)
+    assert (gone.flagged, gone.ended_at) == (True, None)
+
+
+def test_a_hook_that_failed_again_afterwards_may_have_left_the_lock_again() -> None:
+    again = operation(FAILED_PHASE, told(1, hook(), 125), started=120, finished=125)
+    runs = (BROKEN, RAN_WELL, job(121, failed(124)))
+    held = block(StateLeft.LOCKED, proven_at=at(64))
+
+    after = settled(held, None, records=(FAILED, WELL, again), runs=runs, unlocked=frozenset({RAN_WELL.uid}))
+    assert after.ended_at is None
+
+
 @pytest.mark.parametrize("left", [*LEFT, StateLeft.UNKNOWN])
 def test_no_time_ends_what_is_not_known_to_be_empty(left: StateLeft) -> None:
     assert settled(block(left), None, well=False, now=at(365 * 86400)).ended_at is None
@@ -95,6 +125,13 @@ def test_while_its_incident_is_open_it_only_worsens() -> None:
 
     assert (after.state_left, after.expires_at, after.ended_at) == (StateLeft.DIRTY, None, None)
     assert (after.hook, after.revisions) == (f"{HOOK}, {seed}", (REVISION, BEFORE))
+
+
+def test_a_lock_can_turn_out_to_hide_something_half_done() -> None:
+    half = replace(DIRTY, state_left=StateLeft.PARTIAL)
+
+    assert settled(block(StateLeft.LOCKED), incident(diagnosis=half)).state_left is StateLeft.PARTIAL
+    assert settled(block(StateLeft.DIRTY), incident(diagnosis=half)).state_left is StateLeft.DIRTY
 
 
 @pytest.mark.parametrize("left", [*LEFT, StateLeft.UNKNOWN])
