@@ -53,7 +53,7 @@ def plan(situation: Situation, guards: Guards = GUARDS) -> Plan:
     if situation.app is not None and situation.app.uid == incident.app_uid:
         incident = follow(incident, found, situation)
         incident = _described(incident, situation, found)
-    incident = settle(incident, found, situation)
+    incident = _affecting(settle(incident, found, situation), situation)
     incident = _told(incident, history(situation, incident, found))
     decided = _decided(situation, incident, guards)
     decisions = decided.decisions if decided is not None else told_outcomes(incident.decisions, situation)
@@ -95,14 +95,26 @@ def _described(incident: Incident, situation: Situation, found: Sequence[Trouble
     return msgspec.structs.replace(
         incident,
         diagnosis=diagnosis,
-        impact=impact(situation.app, incident.sync_phase) if incident.state.open else incident.impact,
-        changed=changed(situation.app, views) if not incident.changed or incident.state.open else incident.changed,
         owner=owner_of(situation.app, situation.policy, incident.project, situation.project_owner),
         correlation=key,
         parent=situation.parent.id if situation.parent is not None and leads else None,
         service=subject.service if subject else incident.service,
         environment=subject.environment if subject else incident.environment,
         evidence_version=_evidence_version(incident, views, situation),
+    )
+
+
+def _affecting(incident: Incident, situation: Situation) -> Incident:
+    """As long as it lasts, and not as its end left it: what was deployed then is not what served before."""
+    app = situation.app
+    if app is None or app.uid != incident.app_uid or (incident.impact and not incident.state.open):
+        return incident
+    if not incident.state.open:
+        before = tuple(d for d in app.history if d.deployed_at is not None and d.deployed_at < incident.opened_at)
+        app = msgspec.structs.replace(app, history=before)
+    views = tuple(v for v in situation.views if v.record.started_at in incident.operations)
+    return msgspec.structs.replace(
+        incident, impact=impact(app, incident.sync_phase), changed=changed(app, views) or incident.changed
     )
 
 

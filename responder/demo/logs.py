@@ -68,12 +68,10 @@ class PodLogs:
 
     def pod_changed(self, pod: Json) -> None:
         """Ends the runs that the Pod's status says are over."""
-        for status in _statuses(pod):
-            current = status.get("restartCount", 0)
-            over = current if "terminated" in status.get("state", {}) or _waits_after_a_run(status) else current - 1
-            for key, run in list(self._of(pod)):
-                if key[2] == status["name"] and key[3] <= over and not run.ended:
-                    run.end()
+        over = {(container, restart) for container, restart, ended in runs_of(pod) if ended}
+        for key, run in list(self._of(pod)):
+            if key[2:] in over and not run.ended:
+                run.end()
 
     def pod_gone(self, pod: Json) -> None:
         """Connected followers still get all that was written."""
@@ -84,6 +82,16 @@ class PodLogs:
     def _of(self, pod: Json) -> Iterator[tuple[RunKey, RunLog]]:
         place = (pod["metadata"]["namespace"], pod["metadata"]["name"])
         return ((key, run) for key, run in self._runs.items() if key[:2] == place)
+
+
+def runs_of(pod: Json) -> Iterator[tuple[str, int, bool]]:
+    """Container, restart, and whether it is over: of each run that the Pod's status says has begun."""
+    for status in _statuses(pod):
+        name, current, state = status["name"], status.get("restartCount", 0), status.get("state", {})
+        over = "terminated" in state or _waits_after_a_run(status)
+        if over or "running" in state:
+            yield name, current, over
+        yield from ((name, earlier, True) for earlier in range(current))
 
 
 def _statuses(pod: Json) -> list[Json]:

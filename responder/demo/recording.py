@@ -3,7 +3,8 @@
 Format: README of the recordings; ``recorder`` there means who watched the real cluster, not our recorder.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from pathlib import Path
@@ -11,8 +12,13 @@ from typing import Any
 
 import msgspec
 
+from responder.demo.logs import runs_of
+
 Json = dict[str, Any]
 _KINDS = {"applications": "Application", "jobs": "Job", "pods": "Pod", "events": "Event"}
+
+
+_RunKey = tuple[str, str, int]  # Pod, container, restart
 
 
 class RecordingError(Exception):
@@ -20,7 +26,10 @@ class RecordingError(Exception):
 
 
 class Order(IntEnum):
-    """Of things with one stamp: an object is there before its log, its log before its end, webhooks come last."""
+    """Of things with one stamp: an object is there before its log, its log before its end, webhooks come last.
+
+    But what a container wrote is there before it is told that it has ended, whenever somebody came to read it.
+    """
 
     OBJECT = 0
     LINE = 1
@@ -60,6 +69,14 @@ class _Followed(msgspec.Struct):
     ended: datetime | None = None
 
 
+class _Run(msgspec.Struct):
+    """Of a container, as Pods tell of it: from when on, and by which of the objects it is over."""
+
+    begun_at: datetime
+    over_at: datetime | None = None
+    place: int = 0
+
+
 class _Webhook(msgspec.Struct):
     t: datetime
     method: str
@@ -70,12 +87,25 @@ def read_recording(folder: Path) -> list[Happening]:
     """Sorted by time. Raises ``RecordingError``."""
     if not (folder / "applications.jsonl").is_file():
         raise RecordingError(f"{folder} is no recording: it has no applications.jsonl")
-    happenings = [
-        *(h for name, kind in _KINDS.items() for h in _objects(folder / f"{name}.jsonl", kind)),
-        *_logs(folder / "logs" / "followed.jsonl"),
-        *_webhooks(folder / "webhooks.jsonl"),
+    told = (h for name, kind in _KINDS.items() for h in _objects(folder / f"{name}.jsonl", kind))
+    objects = sorted(told, key=lambda h: h.at)
+    placed = [
+        *((h, float(place)) for place, h in enumerate(objects)),
+        *_logs(folder / "logs" / "followed.jsonl", _runs(objects)),
+        *((h, math.inf) for h in _webhooks(folder / "webhooks.jsonl")),
     ]
-    return sorted(happenings, key=lambda h: (h.at, h.order))
+    return [h for h, _ in sorted(placed, key=lambda one: (one[0].at, one[1], one[0].order))]
+
+
+def _runs(objects: Sequence[Happening]) -> dict[_RunKey, _Run]:
+    """When each run of a container was first told of, and to be over."""
+    runs: dict[_RunKey, _Run] = {}
+    for place, happening in enumerate(objects):
+        for container, restart, over in runs_of(happening.object) if happening.kind == "Pod" else ():
+            run = runs.setdefault((happening.object["metadata"]["name"], container, restart), _Run(happening.at))
+            if over and run.over_at is None:
+                run.over_at, run.place = happening.at, place
+    return runs
 
 
 def _objects(path: Path, kind: str) -> Iterator[Happening]:
@@ -83,16 +113,35 @@ def _objects(path: Path, kind: str) -> Iterator[Happening]:
         yield Happening(_utc(seen.t), Order.OBJECT, kind=kind, event_type=seen.type, object=seen.object)
 
 
-def _logs(path: Path) -> Iterator[Happening]:
+def _logs(path: Path, runs: Mapping[_RunKey, _Run]) -> Iterator[tuple[Happening, float]]:
+    """Each with its place among the objects of its time: a line stands before the Pod that says it was the last."""
+    read: dict[_RunKey, list[_Followed]] = {}
     for followed in _lines(path, _Followed):
-        whose = {"pod": followed.pod, "container": followed.container, "restart": followed.restart}
-        last = _utc(followed.t)
-        for line in followed.text.splitlines(keepends=True):
+        read.setdefault((followed.pod, followed.container, followed.restart), []).append(followed)
+    for key, reads in read.items():
+        pod, container, restart = key
+        run = runs.get(key, _Run(_utc(reads[0].t)))
+        last = run.begun_at
+        for line in _once(reads):
             stamp, _, text = line.partition(" ")
-            last = max(last, _instant(stamp))
-            yield Happening(last, Order.LINE, stamp=stamp, text=text.encode(), **whose)
-        ended = max(last, _utc(followed.ended)) if followed.ended is not None else last
-        yield Happening(ended, Order.LOG_END, **whose)
+            last, place = max(last, _instant(stamp)), math.inf
+            if run.over_at is not None and run.over_at <= last:
+                last, place = run.over_at, run.place - 0.5
+            told = Happening(
+                last, Order.LINE, pod=pod, container=container, restart=restart, stamp=stamp, text=text.encode()
+            )
+            yield told, place
+        ended = max(last, *(_utc(followed.ended or followed.t) for followed in reads))
+        yield Happening(ended, Order.LOG_END, pod=pod, container=container, restart=restart), math.inf
+
+
+def _once(reads: Sequence[_Followed]) -> Iterator[str]:
+    """The lines of a log that was read from its start, again where a connection broke."""
+    known: set[str] = set()
+    for followed in reads:
+        lines = followed.text.splitlines(keepends=True)
+        yield from (line for line in lines if line not in known)
+        known.update(lines)
 
 
 def _webhooks(path: Path) -> Iterator[Happening]:

@@ -19,6 +19,7 @@ from responder.config import Settings
 from responder.demo.api import Api, Ask
 from responder.demo.apiserver import ApiServer
 from responder.demo.clock import SteppedClock
+from responder.demo.logs import runs_of
 from responder.demo.objects import Objects
 from responder.demo.recording import Happening, Order, namespaces_of, namespaces_of_pods, read_recording
 from responder.demo.settings import ARGOCD, TOKEN, demo_settings, prepare
@@ -50,6 +51,7 @@ class Replay:
         self.objects = Objects(self.clock)
         self.server = ApiServer(Api(self.objects, allow=_read_only, eager_bookmarks=True))
         self._printed: dict[LogKey, int] = {}
+        self._unread: dict[LogKey, int] = {}  # lines of containers that nobody can know of yet
         self._settling: Settling | None = None
         pods = [h.object["metadata"] for h in happenings if h.kind == "Pod"]
         self._uids: dict[str, str] = {pod["name"]: pod["uid"] for pod in pods}
@@ -101,6 +103,10 @@ class Replay:
 
     def _put(self, happening: Happening) -> None:
         self.objects.put_raw(happening.kind, happening.event_type, happening.object)
+        if happening.kind == "Pod" and happening.event_type != "DELETED":
+            for container, restart, _ in runs_of(happening.object):
+                key = (happening.object["metadata"]["uid"], container, restart)
+                self._printed.setdefault(key, self._unread.pop(key, 0))
 
     def _namespace(self, happening: Happening) -> str:
         return self._pods.get(happening.pod, "")
@@ -108,7 +114,8 @@ class Replay:
     def _append(self, happening: Happening) -> None:
         whose = (happening.pod, happening.container, happening.restart)
         key = (self._uids.get(happening.pod, ""), happening.container, happening.restart)
-        self._printed[key] = self._printed.get(key, 0) + 1
+        lines = self._printed if key in self._printed else self._unread
+        lines[key] = lines.get(key, 0) + 1
         self.objects.append_log(self._namespace(happening), *whose, happening.stamp, happening.text)
 
     async def _post(self, happening: Happening) -> None:

@@ -6,14 +6,14 @@ import msgspec
 import pytest
 
 from responder.core.actions import Mode
-from responder.core.argocd import Application, OperationPhase
+from responder.core.argocd import Application, Deployment, OperationPhase
 from responder.core.failure import Category, Diagnosis, Retry, StateLeft
 from responder.core.incident import Incident, IncidentState, RuleHit
 from responder.core.parenting import parent_of
 from responder.core.plan import Plan, plan
 from responder.core.situation import Situation
 from tests.unit.core.deciding import BROKEN, DIRTY, FAILED, SAFE, block, incident, situation
-from tests.unit.core.night import application, at, complete, failed, hook, job, operation, told
+from tests.unit.core.night import REVISION, application, at, complete, failed, hook, job, operation, told
 
 RUNNING, TERMINATING, FAILED_PHASE, ERROR, SUCCEEDED = OperationPhase
 replace = msgspec.structs.replace
@@ -80,6 +80,22 @@ def test_a_recovered_retry_is_opened_and_closed_at_once_and_pages_nobody() -> No
 
     assert (found.opened, found.closed, found.alerts, found.acts) == (True, True, (), ())
     assert stored(found).state is IncidentState.RESOLVED
+
+
+def test_what_its_end_deployed_is_not_what_served_before() -> None:
+    """A first version: the history begins with the sync that recovered."""
+    first_ever = application(history=(Deployment((REVISION,), at(21), at(16), 1),))
+    broken, well = operation(FAILED_PHASE, told(1, hook(), 5), finished=6), hook(hook_phase="Succeeded")
+    recovered = operation(SUCCEEDED, told(1, well, 20), started=16, finished=21)
+    runs = (job(1, failed(4)), job(17, complete(19)))
+    untold = plan(seen(records=(broken, recovered), runs=runs, app=first_ever))
+    opened = plan(seen(records=(broken,), runs=runs[:1], app=application(history=())))
+    told_before = plan(seen(records=(broken, recovered), runs=runs, app=first_ever, incident=opened.incident))
+
+    for closed in map(stored, (untold, told_before)):
+        assert closed.state is IncidentState.RESOLVED
+        assert closed.impact == "nothing was deployed: this would be its first version; its health is Healthy"
+        assert closed.changed.startswith("first deployment")
 
 
 def test_the_evidence_version_changes_with_what_a_person_would_want_to_see() -> None:
