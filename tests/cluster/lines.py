@@ -43,14 +43,15 @@ class Comparison(msgspec.Struct, frozen=True):
     @property
     def differing(self) -> dict[str, tuple[int, Recorded]]:
         nothing = Recorded(0, 0, 0)
-        pairs = {key: (lines, self.recorded.get(key, nothing)) for key, lines in self.written.items()}
+        keys = self.written.keys() | self.recorded.keys()
+        pairs = {key: (self.written.get(key, 0), self.recorded.get(key, nothing)) for key in sorted(keys)}
         return {key: pair for key, pair in pairs.items() if not pair[0] == pair[1].scanned == pair[1].accounted}
 
 
 def compare(kept: Path, database: Path, ignored: frozenset[str] = frozenset()) -> Comparison:
     """``kept``: the namespace's folder in the kubelet's; ``ignored``: runs that ended before there was a responder."""
     written = {key: lines for key, lines in count_written(kept).items() if key not in ignored}
-    recorded = {key: ours for key, ours in count_recorded(database).items() if key not in ignored}
+    recorded = {key: ours for key, ours in count_recorded(database, kept.name).items() if key not in ignored}
     return Comparison(written, recorded)
 
 
@@ -66,16 +67,16 @@ def _lines(run: Path) -> int:
     return tags.count(b"F") + (tags[-1:] == [b"P"])
 
 
-def count_recorded(database: Path) -> dict[str, Recorded]:
+def count_recorded(database: Path, namespace: str) -> dict[str, Recorded]:
+    """Of this namespace: a responder that watches them all also sees what other stories left behind."""
     with contextlib.closing(connect(database, busy=_BUSY, write=False)) as db:
         runs = [unpack(body, HookRun) for (body,) in db.execute("SELECT body FROM hook_runs")]
         chunks = db.execute("SELECT key, body FROM logs").fetchall()
     readable: dict[str, set[int]] = {}
     for key, body in chunks:
         readable.setdefault(key, set()).update(unpack(body, LogChunk).numbers)
-    return {
-        log.key: Recorded(log.lines, log.dropped, len(readable.get(log.key, ()))) for run in runs for log in _logs(run)
-    }
+    logs = (log for run in runs if run.namespace == namespace for log in _logs(run))
+    return {log.key: Recorded(log.lines, log.dropped, len(readable.get(log.key, ()))) for log in logs}
 
 
 def _logs(run: HookRun) -> Iterator[LogSummary]:
