@@ -8,18 +8,22 @@ from pathlib import Path
 import msgspec
 
 VARIABLE = "RESPONDER_TEST_FIGURES"
+_WIDTH = 60  # of a name
+_SLOWEST = 5
 
 
 class Figure(msgspec.Struct, frozen=True):
     name: str
     value: float
     unit: str
+    story: str = ""  # the test that measured it
 
 
 def record(name: str, value: float, unit: str = "s", environ: Mapping[str, str] = os.environ) -> None:
     """One line, appended in one write: processes do not mix theirs."""
     if file := environ.get(VARIABLE):
-        line = msgspec.json.encode(Figure(name, value, unit)) + b"\n"
+        story = environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0].rpartition("::")[2]
+        line = msgspec.json.encode(Figure(name, value, unit, story)) + b"\n"
         with Path(file).open("ab", buffering=0) as figures:
             figures.write(line)
 
@@ -31,15 +35,25 @@ def read_figures(file: Path) -> list[Figure]:
 
 
 def table(figures: Iterable[Figure]) -> list[str]:
-    """A line for each name: how many, median, 99th percentile, greatest, sum."""
-    by_name: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    """A line for each name: how many, median, 99th percentile, greatest, sum. Then the slowest, and in which story."""
+    by_name: defaultdict[tuple[str, str], list[Figure]] = defaultdict(list)
     for figure in figures:
-        by_name[figure.name, figure.unit].append(figure.value)
-    lines = [f"{'figure':44} {'n':>5} {'p50':>10} {'p99':>10} {'max':>10} {'sum':>12}"]
-    for (name, unit), values in sorted(by_name.items()):
+        by_name[figure.name, figure.unit].append(figure)
+    lines = [f"{'figure':{_WIDTH}} {'n':>5} {'p50':>10} {'p99':>10} {'max':>10} {'sum':>12}"]
+    for (name, unit), found in sorted(by_name.items()):
+        values = [figure.value for figure in found]
         p50, p99, largest = _rank(values, 0.50), _rank(values, 0.99), max(values)
-        lines.append(f"{name:44} {len(values):5} {p50:10.3f} {p99:10.3f} {largest:10.3f} {sum(values):12.3f} {unit}")
+        numbers = f"{len(values):5} {p50:10.3f} {p99:10.3f} {largest:10.3f} {sum(values):12.3f}"
+        lines.append(f"{name:{_WIDTH}} {numbers} {unit}")
+    for (name, unit), found in sorted(by_name.items()):
+        if unit == "s" and len(found) > _SLOWEST:
+            lines += [f"slowest, {name}:", *_slowest(found)]
     return lines
+
+
+def _slowest(found: Iterable[Figure]) -> list[str]:
+    ordered = sorted(found, key=lambda figure: figure.value, reverse=True)
+    return [f"  {figure.value:8.3f} s  {figure.story}" for figure in ordered[:_SLOWEST]]
 
 
 def _rank(values: list[float], share: float) -> float:

@@ -65,8 +65,18 @@ def test_figures_are_gathered_over_processes(tmp_path: Path) -> None:
     file = tmp_path / "figures.jsonl"
     for value in range(1, 101):
         record("hook failed to incident", value / 100, environ={VARIABLE: str(file)})
-    [_, line] = table(read_figures(file))
+    [_, line, *_] = table(read_figures(file))
     assert line.split() == ["hook", "failed", "to", "incident", "100", "0.500", "0.990", "1.000", "50.500", "s"]
+
+
+def test_the_slowest_are_printed_with_their_stories(tmp_path: Path) -> None:
+    file = tmp_path / "figures.jsonl"
+    for value in range(1, 8):
+        story = {"PYTEST_CURRENT_TEST": f"tests/cluster/test_acts.py::test_number_{value} (teardown)"}
+        record("hook failed to incident", value, environ={VARIABLE: str(file), **story})
+    [_, _, _, first, *others] = table(read_figures(file))
+    assert first.split() == ["7.000", "s", "test_number_7"]
+    assert len(others) == 4
 
 
 async def test_a_program_that_ends_at_once_is_shown_with_its_last_words(tmp_path: Path) -> None:
