@@ -187,3 +187,8 @@ def namespaces_of(happenings: list[Happening], kind: str = "") -> list[str]:
 def namespaces_of_pods(happenings: list[Happening]) -> dict[str, str]:
     """Namespace of each Pod by its name: log records do not carry it."""
     return {h.object["metadata"]["name"]: h.object["metadata"]["namespace"] for h in happenings if h.kind == "Pod"}
+
+
+def projects_of(happenings: list[Happening]) -> set[str]:
+    """Their AppProjects: a recording says which, and not what they allow."""
+    return {h.object["spec"]["project"] for h in happenings if h.kind == "Application"}

@@ -21,7 +21,14 @@ from responder.demo.apiserver import ApiServer
 from responder.demo.clock import SteppedClock
 from responder.demo.logs import runs_of
 from responder.demo.objects import Objects
-from responder.demo.recording import Happening, Order, namespaces_of, namespaces_of_pods, read_recording
+from responder.demo.recording import (
+    Happening,
+    Order,
+    namespaces_of,
+    namespaces_of_pods,
+    projects_of,
+    read_recording,
+)
 from responder.demo.settings import ARGOCD, TOKEN, demo_settings, prepare
 from responder.demo.settling import LogKey, Settling
 
@@ -61,9 +68,10 @@ class Replay:
     @asynccontextmanager
     async def running(self, folder: Path, *, port: int = 0) -> AsyncIterator[Responder]:
         """The in-memory API server and the real responder in front of it; its store is in ``folder``."""
-        prepare(self.objects, namespaces_of(list(self._happenings)))
+        happenings = list(self._happenings)
+        prepare(self.objects, namespaces_of(happenings), projects_of(happenings))
         async with self.server, aiohttp.ClientSession() as self._http:
-            elsewhere = sorted(set(namespaces_of(list(self._happenings), "Application")) - {ARGOCD})
+            elsewhere = sorted(set(namespaces_of(happenings, "Application")) - {ARGOCD})
             settings = demo_settings(self.server.url, folder, port=port, application_namespaces=elsewhere)
             async with started(settings, self.clock) as self.responder:
                 self._settling = Settling(self.objects, self.responder, self.clock, self._printed)

@@ -51,22 +51,23 @@ def _pager(url: str, folder: Path) -> dict[str, object]:
     return {"name": "pager", "type": "webhook", "urls": [url], "secret_file": secret}
 
 
-def prepare(objects: Objects, namespaces: Iterable[str]) -> None:
-    """Namespaces, the AppProject that every Argo CD has, and a released kill switch."""
+def prepare(objects: Objects, namespaces: Iterable[str], projects: Iterable[str] = ()) -> None:
+    """Namespaces, the AppProject that every Argo CD has and others as open as that one, a released kill switch."""
     for name in sorted({ARGOCD, OURS, "default", *namespaces}):
         objects.create("Namespace", {"metadata": {"name": name}})
-    objects.create(
-        "AppProject",
-        {
-            "metadata": {"name": "default", "namespace": ARGOCD},
-            "spec": {
-                "sourceRepos": ["*"],
-                "sourceNamespaces": ["*"],
-                "destinations": [{"server": "*", "namespace": "*"}],
-                "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+    for name in sorted({"default", *projects}):
+        objects.create(
+            "AppProject",
+            {
+                "metadata": {"name": name, "namespace": ARGOCD},
+                "spec": {
+                    "sourceRepos": ["*"],
+                    "sourceNamespaces": ["*"],
+                    "destinations": [{"server": "*", "namespace": "*"}],
+                    "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+                },
             },
-        },
-    )
+        )
     objects.create(
         "ConfigMap",
         {"metadata": {"name": "responder-killswitch", "namespace": OURS}, "data": {"engaged": "false"}},
