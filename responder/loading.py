@@ -14,6 +14,7 @@ from responder.core.clusterfacts import stuck_reason
 from responder.core.demoting import Demotion
 from responder.core.evidence import LogChunk
 from responder.core.failure import Diagnosis, StateLeft
+from responder.core.held import Incidents, Resyncs
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident, IncidentState
 from responder.core.incidentcause import WHOLE, diagnose_operation
@@ -23,7 +24,6 @@ from responder.core.rules import Rulebook
 from responder.core.signatures import Signatures
 from responder.core.situation import Policy, Situation
 from responder.core.waves import Cause
-from responder.held import Incidents, Resyncs
 from responder.ports import Actuator, Clock, Cluster, IncidentQuery, PutSetting, Store
 
 _DEMOTED = "demoted/"
