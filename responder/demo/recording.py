@@ -4,6 +4,7 @@ Format: README of the recordings; ``recorder`` there means who watched the real 
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -18,6 +19,7 @@ Json = dict[str, Any]
 _KINDS = {"applications": "Application", "jobs": "Job", "pods": "Pod", "events": "Event"}
 
 
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")  # a terminal's other ends of line are part of the text
 _RunKey = tuple[str, str, int]  # Pod, container, restart
 
 
@@ -139,7 +141,7 @@ def _once(reads: Sequence[_Followed]) -> Iterator[str]:
     """The lines of a log that was read from its start, again where a connection broke."""
     known: set[str] = set()
     for followed in reads:
-        lines = followed.text.splitlines(keepends=True)
+        lines = _LINE.findall(followed.text)
         yield from (line for line in lines if line not in known)
         known.update(lines)
 

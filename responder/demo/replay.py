@@ -123,7 +123,7 @@ class Replay:
         whose = (happening.pod, happening.container, happening.restart)
         key = (self._uids.get(happening.pod, ""), happening.container, happening.restart)
         lines = self._printed if key in self._printed else self._unread
-        lines[key] = lines.get(key, 0) + 1
+        lines[key] = lines.get(key, 0) + happening.text.endswith(b"\n")  # what has no end may go on
         self.objects.append_log(self._namespace(happening), *whose, happening.stamp, happening.text)
 
     async def _post(self, happening: Happening) -> None:

@@ -82,6 +82,11 @@ def test_a_log_that_was_read_again_after_a_broken_connection_is_one(tmp_path: Pa
     assert played(tmp_path, [pod(1, RUNNING)], first, again) == ["running 0", "a", "b", "b", "end"]
 
 
+def test_a_terminal_s_ways_to_end_a_line_are_text(tmp_path: Path) -> None:
+    printed = {**log(1.1), "text": f"{at(2)} 10 %\r20 %\x0c\n{at(2)} not done"}
+    assert played(tmp_path, [pod(1, RUNNING)], printed) == ["running 0", "10 %\r20 %", "not done", "end"]
+
+
 def test_what_is_no_stamp_is_told(tmp_path: Path) -> None:
     broken = {**log(1.1), "text": "unable to retrieve container logs\n"}
     with pytest.raises(RecordingError, match="is no time stamp of a log line"):
