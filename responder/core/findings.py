@@ -113,7 +113,7 @@ class _Collector:
     def _look(self, line: LogLine, raw: bytes, order: int) -> None:
         text = line.text
         if len(text) > 2 * _WINDOW:
-            hit = next(iter(self._signatures.hits(raw)), 0)
+            hit = self._signatures.first_hit(raw) or 0
             text = raw[max(0, hit - _WINDOW // 4) : hit + _WINDOW].decode(errors="replace")
             line = LogLine(line.number, text)
         reading = loglines.read(text)

@@ -3,7 +3,6 @@
 A signature is data. Most say what failed; the others say what a tool did, so that we know what it left behind.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -14,15 +13,11 @@ import re2
 import yaml
 
 from responder.core.failure import Category, StateLeft
+from responder.core.scanning import MAX_MEM, Scanner
 from responder.core.tooling import Tool
 
-# Measured: below 64 MB RE2 falls from 650 to 0.5 MB/s once its automaton no longer fits.
-_MAX_MEM = 256 << 20
 _LARGEST_PATTERN = 1 << 20  # bytes that one compiled pattern may take; the largest of ours takes a tenth of it
 _WEIGHT = 30
-# Patterns in one alternation. Each further alternation reads the text once more, yet one of 550 patterns reads 27 MB a
-# second where two of half as many read 110, whatever the memory.
-_GATE_GROUP = 400
 
 
 class Says(StrEnum):
@@ -113,29 +108,15 @@ class Signatures:
 
     def scan_line(self, text: str) -> bool:
         """Does any signature match? Cheap; used live on every line."""
-        raw = text.encode(errors="replace")
-        return any(gate.search(raw) for gate in self._gates)
+        return self.first_hit(text.encode(errors="replace")) is not None
 
     def scan(self, data: bytes, start: int = 0) -> Iterable[tuple[int, int]]:
         """Begin and end of every line that may match, in order."""
-        end = len(data)
-        at = start
-        heads = [gate.search(data, at) for gate in self._gates]
-        while any(heads):
-            first = min(hit.start() for hit in heads if hit)
-            begin = data.rfind(b"\n", 0, first) + 1
-            stop = data.find(b"\n", first)
-            stop = end if stop < 0 else stop
-            yield begin, stop
-            at = stop + 1
-            heads = [
-                gate.search(data, at) if hit and hit.start() < at <= end else hit and at <= end and hit
-                for gate, hit in zip(self._gates, heads, strict=True)
-            ]
+        return self._scanner.lines(data, start)
 
-    def hits(self, raw: bytes) -> Iterable[int]:
-        """Where the gates open in one line."""
-        return sorted(hit.start() for gate in self._gates if (hit := gate.search(raw)))
+    def first_hit(self, raw: bytes) -> int | None:
+        """Where one line begins to look like a signature."""
+        return self._scanner.first(raw)
 
     def matches(self, text: str) -> list[Match]:
         """Every signature that matches one line that was read (see `loglines`), in the files' order."""
@@ -173,11 +154,8 @@ class Signatures:
         return self._compiled[index]
 
     @cached_property
-    def _gates(self) -> list[Any]:
-        relaxed = list(dict.fromkeys(_relaxed(s.pattern) for s in self.signatures))
-        groups = [relaxed[i : i + _GATE_GROUP] for i in range(0, len(relaxed), _GATE_GROUP)]
-        options = _options(captures=False)
-        return [re2.compile("|".join(f"(?m:{p})" for p in group).encode(), options) for group in groups]
+    def _scanner(self) -> Scanner:
+        return Scanner(signature.pattern for signature in self.signatures)
 
     @cached_property
     def _set(self) -> Any:
@@ -188,25 +166,11 @@ class Signatures:
         return patterns
 
 
-def _options(*, captures: bool = True) -> Any:
+def _options() -> Any:
     options = re2.Options()
-    options.max_mem = _MAX_MEM
+    options.max_mem = MAX_MEM
     options.log_errors = False
-    options.never_capture = not captures
     return options
-
-
-_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
-_RELAXED = {
-    "^": r"(?:^|[ \t\]|>:\"m])",  # a prefix may stand before it: a stamp, a container's name, a colour, JSON
-    "$": r"(?:[ \t]*$|[\r\\\"\x1b])",
-    '"': r'\\*"',
-}
-
-
-def _relaxed(pattern: str) -> str:
-    """For raw lines, which carry prefixes and escapes: matches at least where the pattern matches what was read."""
-    return "".join(_RELAXED.get(token, token) for token in _TOKEN.findall(pattern))
 
 
 def parse_signatures(sources: Mapping[str, bytes], *, check_samples: bool = True) -> Signatures:

@@ -1,0 +1,44 @@
+"""One pass over a log finds the lines that any of many patterns may match."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from responder.core.scanning import Scanner
+
+SCANNER = Scanner(
+    ("^ferry (?P<name>\\w+) is late$", "(?i)lost\\s+at sea", 'harbour "[^"]*" closed', "\\(?P<anchor>")  # the last: a P
+)
+LINES = (
+    b"",
+    b"all well",
+    b"ferry m3 is late",
+    b"2026-11-21T03:00:00.5Z ferry m3 is late",
+    b'{"msg":"ferry m3 is late"}',
+    b"the ferry m3 is late again",
+    b"LOST at sea",
+    b"lost",
+    b"at sea",
+    b'harbour "north" closed',
+    b'harbour "north',
+    b'" closed',
+    b"P<anchor>",
+)
+FOUND = {LINES[2], LINES[3], LINES[4], LINES[6], LINES[9], LINES[12]}
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=30), st.booleans())
+def test_each_line_is_found_for_what_it_says_itself(lines: list[bytes], ended: bool) -> None:
+    data = b"\n".join(lines) + b"\n" * ended
+
+    assert [data[begin:end] for begin, end in SCANNER.lines(data)] == [line for line in lines if line in FOUND]
+
+
+def test_a_scan_begins_where_it_is_told_to() -> None:
+    data = b"ferry m3 is late\nlost at sea\n"
+
+    assert list(SCANNER.lines(data, 17)) == [(17, 28)]
+
+
+def test_it_tells_where_a_line_begins_to_match() -> None:
+    assert SCANNER.first(b"we are lost at sea") == 7
+    assert SCANNER.first(b"we are found") is None
