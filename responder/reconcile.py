@@ -105,8 +105,11 @@ class Reconciler:
         self._wakeups.wake_at(key, at)
 
     def resume(self) -> None:
-        """The cluster can be seen (again)."""
+        """The cluster can be seen (again): what was denied because it could not is judged anew at once."""
         self._wakeups.resume()
+        for incident in self.loader.open.values():
+            if any(decision.verdict.refused_by("freshness") for decision in incident.decisions):
+                self.wake(incident.app, Trigger.TIMER)
 
     @property
     def idle(self) -> bool:

@@ -32,6 +32,7 @@ from responder.core.stopping import running_in
 from responder.ports import Clock
 
 USERNAME = "argocd-hook-responder"
+_HOOK_FINALIZER = "argocd.argoproj.io/hook-finalizer"
 _INFO_TOUCHED = "hook-responder.io/touched"
 _TRIES = 5
 _TOUCH_AFTER = timedelta(seconds=5)
@@ -189,7 +190,7 @@ class Actuator:
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "propagationPolicy": "Foreground",
+            "propagationPolicy": "Background",  # gone at once: no sync begins while it is only about to go
             "preconditions": {"uid": act.uid},
         }
         try:
@@ -199,10 +200,10 @@ class Actuator:
                 any(c.type in ("Failed", "Complete") for c in job.status.conditions or ()), "the Job has not finished"
             )
             await self._released()
-            await cluster.delete(path, msgspec.json.encode(body))
+            held = _finalizers(await cluster.delete(path, msgspec.json.encode(body)))
         except NotFound:
             return self._outcome(OutcomeResult.SUCCEEDED, "it was gone already")
-        return self._outcome(OutcomeResult.SUCCEEDED, "deleted")
+        return self._outcome(OutcomeResult.SUCCEEDED, _deleted(held))
 
     async def _job(self, cluster: Writes, path: str) -> "_Job":
         try:
@@ -319,6 +320,11 @@ class _ConfigMap(msgspec.Struct):
 
 class _Named(msgspec.Struct):
     uid: str = ""
+    finalizers: tuple[str, ...] = ()
+
+
+class _Object(msgspec.Struct):
+    metadata: _Named = msgspec.field(default_factory=_Named)
 
 
 class _Condition(msgspec.Struct):
@@ -345,6 +351,23 @@ def _must(holds: bool, otherwise: str) -> None:
 
 def _same_operation(app: Application, started_at: datetime) -> None:
     _must(app.operation is not None and app.operation.started_at == started_at, "another operation has begun since")
+
+
+def _finalizers(answer: bytes) -> tuple[str, ...]:
+    """What still holds the object of which the deletion was answered so; none when it is gone."""
+    try:
+        return msgspec.json.decode(answer, type=_Object).metadata.finalizers
+    except UNREADABLE:
+        return ()
+
+
+def _deleted(held: Sequence[str]) -> str:
+    """Argo CD puts its finalizer back on a Job that it reuses and may overlook it in the end; its next sync takes it
+    off, and the Job is gone before the hook is made anew."""
+    if not held:
+        return "deleted"
+    until = "until the next sync" if tuple(held) == (_HOOK_FINALIZER,) else "until that is taken off"
+    return f"deleted; its finalizer {', '.join(held)} holds it {until}"
 
 
 def _info(action: ActionRecord) -> dict[str, str]:

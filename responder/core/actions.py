@@ -49,6 +49,9 @@ class Verdict(msgspec.Struct, frozen=True):
     result: VerdictResult
     reasons: tuple[Reason, ...] = ()
 
+    def refused_by(self, guard: str) -> bool:
+        return any(reason.guard == guard and not reason.passed for reason in self.reasons)
+
 
 class OutcomeResult(StrEnum):
     PENDING = "pending"  # allowed, not begun

@@ -691,6 +691,18 @@ async def test_nothing_is_made_up_from_half_a_picture(night: Night) -> None:
     assert reconciler.log == [KEY]
 
 
+async def test_what_was_denied_while_the_watch_was_blind_is_judged_anew_as_soon_as_it_sees(night: Night) -> None:
+    """Nothing of the Application itself has changed since."""
+    await night.fails()
+    night.cluster.fresh = Freshness(synced=True, observed_at=at(0), trouble="the watch of applications is gone")
+    await night.step(10)
+    [incident] = await night.incidents()
+    assert incident.decisions[0].verdict.refused_by("freshness")
+    night.cluster.fresh = Freshness(synced=True, observed_at=at(11))
+    night.reconciler.resume()
+    assert night.reconciler.pending == 1
+
+
 async def test_a_step_that_fails_is_tried_again_and_stops_nobody_else(night: Night) -> None:
     await night.fails()
     night.store.writes = False

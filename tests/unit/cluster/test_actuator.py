@@ -285,11 +285,30 @@ async def test_a_hook_is_deleted_by_its_uid(stage: Stage) -> None:
             {
                 "apiVersion": "v1",
                 "kind": "DeleteOptions",
-                "propagationPolicy": "Foreground",
+                "propagationPolicy": "Background",
                 "preconditions": {"uid": uid},
             },
         )
     ]
+    assert outcome.detail == "deleted"
+    assert stage.objects.find("Job", "shop", "db-migrate") is None
+
+
+@pytest.mark.parametrize(
+    ("finalizer", "until"),
+    [
+        ("argocd.argoproj.io/hook-finalizer", "until the next sync"),
+        ("example.com/keep", "until that is taken off"),
+    ],
+)
+async def test_a_deleted_hook_that_is_still_held_is_told_so(stage: Stage, finalizer: str, until: str) -> None:
+    uid = finished_job(stage, "FailureTarget", "Failed")
+    stage.objects.patch("Job", "shop", "db-migrate", {"metadata": {"finalizers": [finalizer]}})
+
+    outcome = await stage.actuator.perform(delete_hook(stage, uid))
+
+    assert outcome.result is OutcomeResult.SUCCEEDED
+    assert outcome.detail == f"deleted; its finalizer {finalizer} holds it {until}"
 
 
 async def test_an_annotation_is_a_courtesy_with_the_same_care(stage: Stage) -> None:
