@@ -1,4 +1,4 @@
-"""Ending what Argo CD does on its own, and never a migration: ``stop-retries``."""
+"""Ending what Argo CD does on its own, and never a migration: ``stop-retries``, and a Job that stands in the way."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -6,16 +6,18 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.cluster import figures
-from tests.cluster.application import Application
+from tests.cluster.application import QUICK_RETRY, Application
 from tests.cluster.installation import rule
 from tests.cluster.kubernetes import Json
 from tests.cluster.manifests import hook
-from tests.cluster.shown import attempts, containers, phases
+from tests.cluster.shown import attempts, containers, phases, resolved
 from tests.cluster.story import Story
+from tests.cluster.volume import Volume
 
 pytestmark = [pytest.mark.real_cluster, pytest.mark.timeout(120)]
 
 DIRTY = "error: Dirty database version 42. Fix and force version."
+REFUSED = "error: dial tcp 10.0.0.7:5432: connect: connection refused"
 BY_ITSELF = "ended by itself"
 MIGRATES = f"trap 'echo interrupted; exit 143' TERM\nsleep 1 & wait $!\necho '{DIRTY}'; echo '{BY_ITSELF}'; exit 1"
 WAIT = 6  # seconds between attempts
@@ -78,3 +80,32 @@ def written(story: Story) -> tuple[int, int]:
     """Hooks that have begun, and those that ended by themselves, by the kubelet's own files."""
     logs = [file.read_text(encoding="utf-8") for file in story.kept.glob("*/*/*/*.log")]
     return sum("begun" in log for log in logs), sum(BY_ITSELF in log for log in logs)
+
+
+async def test_a_finished_job_that_answers_for_the_next_sync_is_deleted_by_rule_and_the_hook_runs_again(
+    story: Story,
+) -> None:
+    await story.respond(rules=rule("out of the way", {"sync_phase": "PreSync"}, {"delete-hook": {}}))
+    database = Volume(story.installation.folder / "database")
+    script = f"if [ -e tried.1 ]; then echo '42/u add_currency (12.3ms)'; else echo '{REFUSED}'; exit 1; fi"
+    shop = await story.application({"hook.yaml": [database.hook(script, policy="HookSucceeded")]})
+
+    await shop.ended("Failed", started=await shop.sync())
+    await story.until_jobs(1)
+    await shop.ended("Failed", started=await shop.sync())
+    assert database.tried == 1  # the Job of before answered
+
+    told = await story.incident(lambda one: any(map(outcome, one["decisions"])))
+    assert [outcome(one) for one in told["decisions"] if outcome(one)] == ["succeeded"]
+    # Argo CD's own finalizer may hold the deleted Job: its next sync takes that off. One under load may still judge the
+    # new Job by the old: it is retried.
+    await shop.ended("Succeeded", started=await shop.sync(retry=QUICK_RETRY))
+    incident = await story.incident(resolved)
+    assert phases(incident) == ["Failed", "Failed", "Succeeded"]
+    assert database.tried > 1
+    await story.until_jobs(0)
+
+
+def outcome(decision: Json) -> str:
+    """Empty where nothing was done."""
+    return str(decision["outcome"]["result"]) if decision["outcome"] else ""
