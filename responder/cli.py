@@ -173,8 +173,9 @@ def _rules(commands: "Commands") -> None:
     replay = _command(
         verbs, "replay", rules, "what a rules file would have done, beside what was done",
         "Over the store that --config names (also while the service runs), else over a service's history by its API,\n"
-        "and over recordings. Each incident is tried by itself, in the circumstances that its record tells; where it\n"
-        "tells none, nothing is in the way: rights, switch released, actions.mode live, no ceiling.",
+        "and over recordings. Incidents are played in the order of time over one state: what would have been done\n"
+        "counts for budgets, cooldowns, ceilings (of --config) and waves of recovery. What the record cannot tell, and\n"
+        "how that is taken, stands below the table.",
     )  # fmt: skip
     replay.add_argument("file", type=Path, metavar="FILE", help="rules")
     replay.add_argument("--since", default="30d", metavar="DURATION", help="incidents opened since then (30d)")

@@ -113,7 +113,7 @@ def load_rules(settings: Settings) -> Rules:
     recognised = _signatures(settings)
     return Rules(
         rulebook=_rulebook(settings, recognised),
-        policy=_policy(settings),
+        policy=policy_of(settings),
         signatures=recognised,
         control_plane=settings.argocd.namespace,
         clusters={address: c.name for c in settings.clusters for address in (c.server.rstrip("/"), c.name) if address},
@@ -139,7 +139,7 @@ def _signatures(settings: Settings) -> Signatures:
         raise ConfigError([f"{error.filename}: cannot be read: {error.strerror}"]) from error
 
 
-def _policy(settings: Settings) -> Policy:
+def policy_of(settings: Settings) -> Policy:
     actions, routing, promotion = settings.actions, settings.routing, settings.promotion
     return Policy(
         argocd=settings.argocd.name,

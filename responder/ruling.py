@@ -14,10 +14,12 @@ import msgspec
 from responder.asking import AskError, explained_by, told_since
 from responder.casing import problems_of_error, read_rules
 from responder.config import ConfigError, Settings, load_settings
+from responder.configured import policy_of
 from responder.core.deciding import Case
 from responder.core.duration import parse_duration
 from responder.core.explaining import explain, told_lines
 from responder.core.past import Past, moments
+from responder.core.reenactment import ASSUMED
 from responder.core.replaying import How, Replay, Row, RuleCount, replay, world_of
 from responder.core.rules import Rulebook
 from responder.core.signatures import SignatureError
@@ -34,7 +36,6 @@ from responder.terminal import coloured, plain
 
 T = TypeVar("T")
 _RED, _GREEN, _RESET = "\x1b[31m", "\x1b[32m", "\x1b[0m"
-_TRIED = Policy(per_application_day=1000, per_responder_hour=1000)  # ceilings count what siblings did, too
 
 
 def _told(work: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
@@ -63,7 +64,8 @@ def _told(work: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
 def run_replay(arguments: Namespace) -> int:
     settings = load_settings(arguments.config) if arguments.config is not None else None
     rulebook = read_rules(arguments.file, settings)
-    outcome = replay(_pasts(arguments), rulebook, _TRIED)
+    policy = policy_of(settings) if settings is not None else Policy()
+    outcome = replay(_histories(arguments, settings), rulebook, policy)
     if arguments.json:
         sys.stdout.writelines(f"{json.dumps(line)}\n" for line in _as_json(outcome))
     else:
@@ -71,22 +73,21 @@ def run_replay(arguments: Namespace) -> int:
     return GOOD
 
 
-def _pasts(arguments: Namespace) -> Iterator[tuple[Past, World]]:
+def _histories(arguments: Namespace, settings: Settings | None) -> Iterator[list[tuple[Past, World]]]:
     """From whatever was named; a service, when nothing was."""
     since = datetime.now(UTC) - parse_duration(arguments.since)
-    if arguments.config is not None:
-        for past in asyncio.run(_stored(load_settings(arguments.config), since)):
-            yield past, world_of(past, told=False)
+    if settings is not None:
+        yield [(past, world_of(past, told=False)) for past in asyncio.run(_stored(settings, since))]
     elif not arguments.recording:
-        for told in told_since(arguments, since):
-            past = past_of(told)
-            if past.incident.app_uid:  # of a parent nothing is decided
-                yield past, world_of(past, told=True)
+        pasts = [past_of(told) for told in told_since(arguments, since)]
+        yield [(past, world_of(past, told=True)) for past in pasts if past.incident.app_uid]  # not upon parents
     for folder in arguments.recording:
-        for told in _recorded(folder):
-            past = past_of(told)
-            unseen = msgspec.structs.replace(past.incident, decisions=(), alerts=())  # nobody responded then
-            yield msgspec.structs.replace(past, incident=unseen), World(idempotent=True)
+        yield [(_unseen(past_of(told)), World(idempotent=True)) for told in _recorded(folder)]
+
+
+def _unseen(past: Past) -> Past:
+    """Nobody responded then."""
+    return msgspec.structs.replace(past, incident=msgspec.structs.replace(past.incident, decisions=(), alerts=()))
 
 
 async def _stored(settings: Settings, since: datetime) -> list[Past]:
@@ -106,7 +107,7 @@ def _recorded(folder: Path) -> list[dict[str, Any]]:
 
 
 def _as_json(outcome: Replay) -> Iterator[dict[str, object]]:
-    """A line for each incident, then one for each rule."""
+    """A line for each incident, then one for each rule, then one that says how it is meant."""
     for row in outcome.rows:
         incident = row.past.incident
         yield {
@@ -121,6 +122,7 @@ def _as_json(outcome: Replay) -> Iterator[dict[str, object]]:
         }
     for count in outcome.counts:
         yield msgspec.to_builtins(count)
+    yield {"assumed": list(ASSUMED)}
 
 
 _HEAD = (
@@ -135,6 +137,8 @@ def _as_text(outcome: Replay, *, colours: bool) -> Iterator[str]:
     yield f"\n{len(outcome.rows)} incidents, {len(differing)} would have gone otherwise"
     for row in differing:
         yield from _difference(row, colours=colours)
+    yield "\nPlayed in the order of time: what would have been done counts for what comes after it. Not in the record:"
+    yield from (f"  - {line}" for line in ASSUMED)
 
 
 def _counted(count: RuleCount) -> tuple[str, ...]:

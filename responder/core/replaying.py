@@ -1,7 +1,7 @@
 """What rules would have done, beside what was done: for each rule in numbers, for each incident in lines."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 import msgspec
@@ -9,9 +9,10 @@ import msgspec
 from responder.core.actions import ActionKind, Decision, Mode, OutcomeResult, VerdictResult
 from responder.core.alert import Severity
 from responder.core.past import Past
+from responder.core.reenactment import reenact
 from responder.core.rules import Rulebook
 from responder.core.situation import Policy
-from responder.core.trial import Trial, World, tried
+from responder.core.trial import Trial, World
 
 _CAME_TO_NOTHING = frozenset(
     {OutcomeResult.CONFLICT, OutcomeResult.REFUSED, OutcomeResult.EXPIRED, OutcomeResult.NOT_TAKEN}
@@ -58,6 +59,9 @@ class Row(msgspec.Struct, frozen=True):
         return sorted(gone) + sorted(f"+ {told}" for key, told in would.items() if key not in did)
 
 
+_WITH_OTHERS = Effect("", "alert with others of its cause", How.DONE)
+
+
 class RuleCount(msgspec.Struct, frozen=True):
     """Of one rule over all incidents. The newer one would, the one of the same name in the record did."""
 
@@ -80,15 +84,16 @@ def _felt(effects: Iterable[Effect]) -> dict[tuple[str, How], Effect]:
     return {(effect.what, effect.how): effect for effect in effects if effect.how is not How.DENIED}
 
 
-def replay(pasts: Iterable[tuple[Past, World]], rulebook: Rulebook, policy: Policy) -> Replay:
-    """Every incident by itself: what one would have done changes nothing for another."""
-    rows = tuple(_row(past, tried(past, rulebook, world, policy), policy) for past, world in pasts)
+def replay(histories: Iterable[Sequence[tuple[Past, World]]], rulebook: Rulebook, policy: Policy) -> Replay:
+    """Each history is of one responder: what would have been done for one incident counts for the others of it."""
+    trials = [trial for history in histories for trial in reenact(history, rulebook, policy)]
+    rows = tuple(_row(trial, policy) for trial in trials)
     names = dict.fromkeys([rule.name for rule in rulebook.rules] + [e.rule for row in rows for e in row.did if e.rule])
     return Replay(rows, tuple(_count(name, rows) for name in names))
 
 
-def _row(past: Past, trial: Trial, policy: Policy) -> Row:
-    return Row(past, did(past), would(trial, policy), tuple(rule.name for rule in trial.matched))
+def _row(trial: Trial, policy: Policy) -> Row:
+    return Row(trial.past, did(trial.past), would(trial, policy), tuple(rule.name for rule in trial.matched))
 
 
 def _count(name: str, rows: Sequence[Row]) -> RuleCount:
@@ -110,6 +115,7 @@ def _by_how(effects: Iterable[Effect]) -> dict[How, int]:
 def did(past: Past) -> tuple[Effect, ...]:
     told = [mark.severity for mark in past.incident.alerts]
     alerts = [Effect("", _told(max(told, key=_URGENCY.index)), How.DONE)] if told else []
+    alerts += [_WITH_OTHERS] if past.incident.parent is not None else []
     decided = [Effect(d.rule, d.action.value, how_far(d)) for d in past.incident.decisions]
     return tuple(dict.fromkeys([*decided, *alerts]))
 
@@ -133,25 +139,33 @@ def _alerts(trial: Trial, policy: Policy) -> Iterator[Effect]:
     """What goes out says one severity, the highest; who gets it is a matter of routing."""
     wanted = [(rule, a) for rule in trial.matched for a in rule.actions if a.kind is ActionKind.ALERT]
     loud = [(rule, a) for rule, a in wanted if rule.mode_of(ActionKind.ALERT) is not Mode.SHADOW]
-    due = [(rule, a) for rule, a in loud if not _over(trial.past, timedelta(seconds=a.after))]
+    wait = policy.group_wait if trial.past.incident.correlation else timedelta(0)
+    due = [(rule, a) for rule, a in loud if _is_due(trial, max(timedelta(seconds=a.after), wait))]
     if due:
         rule, action = max(due, key=lambda pair: _URGENCY.index(pair[1].severity))
         yield Effect(rule.name, _told(action.severity), How.DONE)
-    elif not loud and not _over(trial.past, policy.alert_floor):
+    elif not loud and _is_due(trial, policy.alert_floor):
         yield Effect("", _told(policy.floor_severity), How.DONE)
+    if trial.parent_since is not None:
+        yield _WITH_OTHERS
     for rule, action in wanted:
-        if (rule, action) not in loud and not _over(trial.past, timedelta(seconds=action.after)):
+        if (rule, action) not in loud and not _over(trial, timedelta(seconds=action.after)):
             yield Effect(rule.name, _told(action.severity), How.SHADOW)
+
+
+def _is_due(trial: Trial, after: timedelta) -> bool:
+    """Its own alert: neither over by then, nor told of with the others that fail for its cause."""
+    at = trial.past.incident.opened_at + after
+    return not _over(trial, after) and (trial.parent_since is None or trial.parent_since > at)
+
+
+def _over(trial: Trial, after: timedelta) -> bool:
+    """Before the alert was due."""
+    return trial.ended_at is not None and trial.ended_at < trial.past.incident.opened_at + after
 
 
 def _told(severity: Severity) -> str:
     return f"alert {severity.value}"
-
-
-def _over(past: Past, after: timedelta) -> bool:
-    """Before the alert was due."""
-    ended: datetime | None = past.incident.resolved_at
-    return ended is not None and ended < past.incident.opened_at + after
 
 
 def world_of(past: Past, *, told: bool) -> World:

@@ -1,11 +1,7 @@
-"""Rules tried on what was: the very code that decides, in circumstances that are said, and nothing is done.
-
-Each act that is allowed counts as carried out from then on, so that budgets, cooldowns and "once" hold as they would.
-"""
+"""What rules are tried on: what was true at a moment, in circumstances that are said; and in words what came of it."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 import msgspec
 
@@ -14,28 +10,23 @@ from responder.core.actions import (
     ActionRecord,
     Decision,
     Mode,
-    Outcome,
-    OutcomeResult,
     Switch,
     VerdictResult,
 )
 from responder.core.argocd import Application, OperationState
 from responder.core.attempts import Attempt, OperationView
-from responder.core.deciding import Case, Decided, decide
 from responder.core.duration import format_duration
 from responder.core.evidence import Freshness
 from responder.core.failure import StateLeft
-from responder.core.incident import Incident, IncidentState
-from responder.core.past import Moment, Past, moments
+from responder.core.incident import Incident
+from responder.core.past import Moment, Past
 from responder.core.promotion import Block
 from responder.core.rules import Matching, Rule, RuleAction, Rulebook
 from responder.core.situation import Policy, Situation
 
 _ACTS = frozenset(kind.value for kind in ActionKind if kind.acts)
-_ENDING = (ActionKind.STOP_RETRIES, ActionKind.TERMINATE)
 _LONG_AGO = timedelta(days=3650)
 _DAY = timedelta(days=1)
-_TIMES = 3  # a moment is judged at most so often: at its end, after a delay, after a cooldown
 
 
 class World(msgspec.Struct, frozen=True):
@@ -59,94 +50,8 @@ class Trial(msgspec.Struct, frozen=True):
     matched: tuple[Rule, ...]  # that decided at any of its moments, in the order in which they came
     decisions: tuple[Decision, ...]
     last: Matching | None  # of the last moment; None: nothing to decide upon was known
-
-
-def tried(past: Past, rulebook: Rulebook, world: World, policy: Policy, *, settled: bool = False) -> Trial:
-    """``settled``: the last moment alone is looked at. Each incident is tried by itself, without its siblings."""
-    found = list(moments(past))[-1:] if settled else list(moments(past))
-    incident = msgspec.structs.replace(
-        past.incident,
-        decisions=(),
-        state=IncidentState.FIRING,
-        resolved_at=None,
-        alerts=(),
-        parent=None,
-        correlation="",
-    )
-    matched: dict[str, Rule] = {}
-    decided: Decided | None = None
-    done = _done_before(past, world)
-    stopped: set[datetime] = set()  # operations that would have ended there
-    for moment, following in pairwise([*found, None]):
-        assert moment is not None  # noqa: S101 - only the last of the pairs has none to follow
-        operation = moment.views[-1].record.started_at
-        if operation in stopped:
-            continue
-        for decided in _at(moment, following, incident, rulebook, world, policy, done):
-            incident = msgspec.structs.replace(incident, decisions=decided.decisions)
-            matched |= {rule.name: rule for rule in decided.matching.matched}
-            done += [_carried_out(act.action, moment.at) for act in decided.acts]
-            if any(act.action.kind in _ENDING for act in decided.acts):
-                stopped.add(operation)
-    return Trial(past, tuple(matched.values()), incident.decisions, decided.matching if decided else None)
-
-
-def _at(
-    moment: Moment,
-    following: Moment | None,
-    incident: Incident,
-    rulebook: Rulebook,
-    world: World,
-    policy: Policy,
-    done: list[ActionRecord],
-) -> Iterator[Decided]:
-    """At its own time, and again when what is delayed is due, unless the next moment came first."""
-    now = moment.at
-    for _ in range(_TIMES):
-        situation = situation_of(moment, incident, rulebook, world, policy, now, done)
-        decided = decide(Case(situation, incident, moment.diagnosis, situation.views[-1]))
-        yield decided
-        incident = msgspec.structs.replace(incident, decisions=decided.decisions)
-        later = _due(decided, incident, situation)
-        if later is None or (following is not None and later >= following.at):
-            return
-        now = later
-
-
-def _due(decided: Decided, incident: Incident, situation: Situation) -> datetime | None:
-    """The next time at which more may be said: what is cooled down, an alert that is shown as silenced."""
-    alerts = [
-        incident.opened_at + timedelta(seconds=action.after)
-        for rule in decided.matching.matched
-        for action in rule.actions
-        if action.kind is ActionKind.ALERT
-    ]
-    return min((at for at in (decided.wake_at, *alerts) if at is not None and at > situation.now), default=None)
-
-
-def _carried_out(action: ActionRecord, at: datetime) -> ActionRecord:
-    return msgspec.structs.replace(action, outcome=Outcome(OutcomeResult.SUCCEEDED, at=at))
-
-
-def _done_before(past: Past, world: World) -> list[ActionRecord]:
-    """Resyncs that the circumstances name, long enough ago to have cooled down."""
-    incident = past.incident
-    return [
-        ActionRecord(
-            id=f"before-{number}",
-            decision_id=f"before-{number}",
-            incident_id="",
-            kind=ActionKind.RESYNC,
-            app=incident.app,
-            app_uid=incident.app_uid,
-            operation=incident.opened_at - 2 * _DAY,
-            revisions=incident.revisions,
-            begun_at=incident.opened_at - 2 * _DAY,
-            by="before",
-            outcome=Outcome(OutcomeResult.FAILED),
-        )
-        for number in range(world.resyncs)
-    ]
+    ended_at: datetime | None = None  # under these rules; None: it is not over, or by itself nobody knows
+    parent_since: datetime | None = None  # others fail for its cause too, and one alert tells of all
 
 
 def situation_of(

@@ -57,7 +57,8 @@ async def test_a_store_is_replayed_without_being_written(
     table, _, differences = capsys.readouterr().out.partition("\n\n")
     assert [line.split("  ")[0] for line in table.splitlines()] == ["rule", "anything that stays", "half applied"]
     assert table.splitlines()[1].split()[3:] == ["1", "1", "-", "1", "-", "-", "-", "-", "-"]
-    assert differences.splitlines() == [
+    found, _, assumed = differences.partition("\n\nPlayed in the order of time: ")
+    assert found.splitlines() == [
         "1 incidents, 1 would have gone otherwise",
         "",
         f"{identity}  2026-11-21 03:00  argocd/orders  constraint-violation",
@@ -65,6 +66,7 @@ async def test_a_store_is_replayed_without_being_written(
         "  + alert warning done",
         "  + annotate shadow (anything that stays)",
     ]
+    assert "\n  - nobody approves or declines, " in assumed
 
 
 async def test_the_rules_that_decided_would_decide_the_same(
@@ -88,11 +90,12 @@ async def test_one_object_an_incident_and_one_a_rule(
 ) -> None:
     config, identity = kept
     await run("rules", "replay", str(new_rules), "--config", str(config), "--since", LONG, "--json")
-    incident, rule, *old = map(json.loads, capsys.readouterr().out.splitlines())
+    incident, rule, *old, last = map(json.loads, capsys.readouterr().out.splitlines())
     assert (incident["incident"], incident["matched"], incident["differs"]) == (identity, ["anything that stays"], True)
     assert {"rule": "anything that stays", "what": "annotate", "how": "shadow"} in incident["would"]
     assert (rule["rule"], rule["matched"], rule["would"]["done"]) == ("anything that stays", 1, 1)
     assert [line["rule"] for line in old] == ["half applied"]
+    assert all(isinstance(line, str) for line in last["assumed"])
 
 
 async def test_a_recording_is_replayed_where_nobody_responded(

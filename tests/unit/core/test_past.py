@@ -12,13 +12,13 @@ from responder.core.actions import ActionKind
 from responder.core.argocd import OperationPhase
 from responder.core.failure import Category, Retry
 from responder.core.past import Past, moments
+from responder.core.reenactment import tried
 from responder.core.replaying import replay, world_of
 from responder.core.rules import Facts
 from responder.core.rulesfile import parse_rules
 from responder.core.shortcase import past_of_facts
 from responder.core.situation import Policy
 from responder.core.toldpast import past_of
-from responder.core.trial import tried
 from tests.unit.core.deciding import SAFE, incident
 from tests.unit.core.night import at, failed, hook, job, operation, pod, told, views, waiting
 
@@ -128,5 +128,5 @@ def test_an_export_that_is_spoilt_is_read_or_refused_and_never_breaks(path: tupl
     except ValueError:
         return
     world = world_of(past, told=True)
-    (row,) = replay([(past, world)], RULES, Policy()).rows
+    (row,) = replay([[(past, world)]], RULES, Policy()).rows
     assert row.matched == tuple(rule.name for rule in tried(past, RULES, world, Policy()).matched)

@@ -17,6 +17,7 @@ from responder.core.actions import (
     VerdictResult,
 )
 from responder.core.alert import AlertState, Severity
+from responder.core.argocd import AppKey
 from responder.core.incident import AlertMark
 from responder.core.past import Past
 from responder.core.replaying import How, did, how_far, replay, world_of
@@ -71,7 +72,7 @@ def test_how_far_a_decision_came() -> None:
 
 def test_numbers_for_each_rule_and_lines_for_what_differs() -> None:
     told = exported("dirty-version.json")
-    outcome = replay([(told, world_of(told, told=True))], rules(), Policy())
+    outcome = replay([[(told, world_of(told, told=True))]], rules(), Policy())
     (row,) = outcome.rows
     assert row.matched == ("dirty",)
     assert row.difference == [
@@ -95,14 +96,14 @@ rules:
     told = exported("dirty-version.json")
     alerts = (AlertMark("pager", AlertState.FIRING, Severity.WARNING, "", at(600)),)  # of the floor, as it would be
     past = msgspec.structs.replace(told, incident=msgspec.structs.replace(told.incident, alerts=alerts))
-    outcome = replay([(past, World())], rules(text), Policy())
+    outcome = replay([[(past, World())]], rules(text), Policy())
     assert outcome.differing == ()
 
 
 def test_an_alert_that_was_not_due_before_the_end_is_none() -> None:
     past = past_of_facts(Facts(category="deadlock", retry="safe"))
     soon = msgspec.structs.replace(past.incident, resolved_at=past.incident.opened_at)
-    (row,) = replay([(msgspec.structs.replace(past, incident=soon), World(idempotent=True))], rules(), Policy()).rows
+    (row,) = replay([[(msgspec.structs.replace(past, incident=soon), World(idempotent=True))]], rules(), Policy()).rows
     assert [str(effect) for effect in row.would] == ["resync shadow (away)"]
 
 
@@ -123,3 +124,27 @@ def test_the_circumstances_are_those_of_the_record() -> None:
     assert world_of(told, told=True) == World(auto_sync=False, window=False, idempotent=False)
     assert world_of(past, told=True) == World(idempotent=True)
     assert world_of(past, told=False) == World()
+
+
+def test_who_was_told_with_others_would_be_so_again() -> None:
+    """Two Applications, one database: one alert told of both. Then only one of them fails."""
+    past = past_of_facts(Facts(category="connection-refused", retry="safe"))
+    both = [
+        msgspec.structs.replace(
+            past,
+            incident=msgspec.structs.replace(
+                past.incident,
+                id=name,
+                app=AppKey("argocd", name),
+                app_uid=name,
+                correlation="database/db.shared.svc",
+                parent="all",
+            ),
+        )
+        for name in ("orders", "billing")
+    ]
+    text = "version: 1\nrules: [{name: tell, when: {}, do: [{alert: {severity: critical}}]}]\n"
+    first, second = replay([[(told, World()) for told in both]], rules(text), Policy()).rows
+    assert (first.difference, second.difference) == ([], [])
+    (alone,) = replay([[(both[0], World())]], rules(text), Policy()).rows
+    assert alone.difference == ["- alert with others of its cause done", "+ alert critical done (tell)"]

@@ -7,11 +7,12 @@ import msgspec
 from responder.core.actions import ActionKind, VerdictResult
 from responder.core.argocd import OperationPhase
 from responder.core.past import Past
+from responder.core.reenactment import tried
 from responder.core.rules import Facts
 from responder.core.rulesfile import parse_rules
 from responder.core.shortcase import past_of_facts
 from responder.core.situation import Policy
-from responder.core.trial import World, lines, tried
+from responder.core.trial import World, lines
 
 RULES = parse_rules(
     """
