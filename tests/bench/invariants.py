@@ -1,4 +1,4 @@
-"""I1 to I12 on 50,000 nights: ``python -m tests.bench invariants [examples] [seed]``. A failure prints its night."""
+"""I1 to I12 on 50,000 nights: ``python -m tests.bench.invariants [examples] [seed]``. A failure prints its night."""
 
 import logging
 import secrets
