@@ -134,6 +134,7 @@ class Reconciler:
 
     async def synced(self) -> None:
         """The watches have listed once: whatever was recorded, or missed, is looked at now."""
+        self.loader.watching_since = self._clock.now()
         for wakeup in await self._store.wakeups():
             self.wake(wakeup.app, Trigger.RESTART)
         self.wake(None, Trigger.RESTART)
