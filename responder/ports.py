@@ -13,6 +13,7 @@ from responder.core.argocd import AppKey, Application, OperationRecord
 from responder.core.evidence import Freshness, LogChunk
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident, IncidentState
+from responder.core.logblock import LogBlock
 from responder.core.promotion import Block
 
 
@@ -93,7 +94,7 @@ class PutHookRun(msgspec.Struct, frozen=True):
 
 
 class AppendLog(msgspec.Struct, frozen=True):
-    chunk: LogChunk
+    lines: LogBlock | LogChunk
 
 
 class PutIncident(msgspec.Struct, frozen=True):

@@ -10,8 +10,9 @@ from typing import Final, Protocol
 
 from responder.cluster.recording import without_counters
 from responder.core.argocd import AppKey, OperationRecord
-from responder.core.evidence import Gap, GapReason, LogChunk
+from responder.core.evidence import Gap, GapReason
 from responder.core.hooks import HookRun
+from responder.core.logblock import LogBlock
 from responder.core.logtape import LogTape
 from responder.metrics import Metrics
 from responder.ports import AppendLog, PutHookRun, Store, StoreError, Write
@@ -52,11 +53,11 @@ class Recorded(Protocol):
 class _Part:
     """One recording's share of a commit."""
 
-    def __init__(self, recording: Recorded, value: HookRun, chunks: list[tuple[LogTape, LogChunk]]) -> None:
+    def __init__(self, recording: Recorded, value: HookRun, blocks: list[tuple[LogTape, LogBlock]]) -> None:
         self.recording = recording
         self.value = value
-        self.chunks = chunks
-        self.size = sum(len(text) for _, chunk in chunks for text in chunk.texts)
+        self.blocks = blocks
+        self.size = sum(len(block.raw) for _, block in blocks)
 
 
 class Spill:
@@ -127,21 +128,21 @@ class Spill:
         """What was on its way when we were cancelled."""
         for part in self._batch:
             part.recording.dirty = True
-            for tape, _ in part.chunks:
+            for tape, _ in part.blocks:
                 tape.give_back()
         self._batch = []
 
     def _part(self, recording: Recorded) -> _Part | None:
-        chunks = []
+        blocks = []
         for key, follow in recording.follows.items():
-            chunk = follow.tape.take(ended=key in recording.over)
-            if chunk is not None:
-                chunks.append((follow.tape, chunk))
+            block = follow.tape.take(ended=key in recording.over)
+            if block is not None:
+                blocks.append((follow.tape, block))
             self._metrics.recorder_lines_dropped_total.inc(follow.tape.newly_dropped())
-        if not chunks and not recording.dirty:
+        if not blocks and not recording.dirty:
             return None
         recording.dirty = False
-        return _Part(recording, recording.value(self._operations_of(recording.run)), chunks)
+        return _Part(recording, recording.value(self._operations_of(recording.run)), blocks)
 
     async def _store_batch(self) -> bool:
         early = self._away
@@ -156,8 +157,8 @@ class Spill:
         return stored
 
     def _writes(self, part: _Part) -> Iterator[Write]:
-        for _, chunk in part.chunks:
-            yield AppendLog(chunk)
+        for _, block in part.blocks:
+            yield AppendLog(block)
         if part.value != part.recording.stored:
             yield PutHookRun(self._app_of(part.value), part.value)
 
@@ -174,7 +175,7 @@ class Spill:
 
     def _settle(self, part: _Part, *, stored: bool) -> None:
         recording = part.recording
-        for tape, _ in part.chunks:
+        for tape, _ in part.blocks:
             if stored:
                 tape.stored()
             else:

@@ -5,17 +5,17 @@ A block in which neither redaction nor a signature finds anything is not cut up:
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
 
 from responder.core.evidence import LogChunk, LogSummary
+from responder.core.logblock import LogBlock, Stretch, join
 from responder.core.logstream import stamp_of
 from responder.core.redaction import next_suspect
 
 SLACK = 1024  # a secret that straddles the cut of a long line is not recognised: this much before it is thrown away
-_OVERHEAD = 200  # bytes that a held line costs beside its text
 _MATCHES = 2000  # lines kept from the middle
 _BEFORE, _AFTER = 3, 8  # lines kept around one that matched: databases explain themselves on the next ones
 
@@ -29,49 +29,6 @@ class Redacts(Protocol):
     def within(self) -> bool: ...
 
     def line(self, text: str) -> str: ...
-
-
-class Held(msgspec.Struct, frozen=True, gc=False):
-    """One line, ready to be stored."""
-
-    number: int
-    stamp: str
-    text: str
-
-    @property
-    def size(self) -> int:
-        return len(self.text) + _OVERHEAD
-
-    @property
-    def lines(self) -> int:
-        return 1
-
-
-class Stretch(msgspec.Struct, frozen=True, gc=False):
-    """Whole stamped lines as they came; nothing in them has to be redacted."""
-
-    number: int  # of the first
-    raw: bytes
-    lines: int
-
-    @property
-    def size(self) -> int:
-        return len(self.raw) + _OVERHEAD
-
-    def split(self, last: int) -> "tuple[Stretch | None, Stretch]":
-        """Apart before so many of its last lines."""
-        if last >= self.lines:
-            return None, self
-        at = len(self.raw)
-        for _ in range(last):
-            at = self.raw.rindex(b"\n", 0, at - 1) + 1
-        before = self.lines - last
-        return Stretch(self.number, self.raw[:at], before), Stretch(self.number + before, self.raw[at:], last)
-
-    def cut(self) -> Iterator[Held]:
-        for number, line in enumerate(self.raw.split(b"\n")[:-1], start=self.number):
-            stamp, _, body = line.partition(b" ")
-            yield Held(number, stamp.decode("ascii", "replace"), body.decode("utf-8", "replace"))
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -102,11 +59,11 @@ class LogTape:
         self._matches_left = _MATCHES
         self._middle_left = bounds.tail // 2
         self._after = 0
-        self._pending: list[Held] = []  # goes to the store next
+        self._pending: list[Stretch] = []  # goes to the store next
         self._pending_size = 0
-        self._tail: deque[Held | Stretch] = deque()
+        self._tail: deque[Stretch] = deque()
         self._tail_size = 0
-        self._taken: list[Held] = []  # on its way to the store
+        self._taken: list[Stretch] = []  # on its way to the store
         self._tail_budget = bounds.tail
         self._tail_taken_at = 0  # line number at which the tail was last stored
 
@@ -147,41 +104,44 @@ class LogTape:
         return self._redactor.within or (at == 0 and len(block) > self._bounds.line)  # a line that long comes alone
 
     def _hold_plain(self, raw: bytes) -> None:
-        """Lines without anything in them: those that are kept one by one, then all the others as they are."""
+        """Lines without anything in them: nearly all of them stay one piece."""
         at = 0
-        while at < len(raw) and (self._head_left > 0 or self._after > 0 or self.lines < self._stored_to):
+        while at < len(raw) and (self._after > 0 or self.lines < self._stored_to):
             end = raw.index(b"\n", at)
             self._hold_line(raw[at:end], hit=False, clean=True)
             at = end + 1
-        if at < len(raw):
-            stretch = Stretch(self.lines + 1, raw[at:], raw.count(b"\n", at))
-            self.lines += stretch.lines
-            self.bytes += len(stretch.raw) - _stamp_bytes(stretch.raw, stretch.lines)
-            self._tail.append(stretch)
-            self._tail_size += stretch.size
-            self._evict()
+        if at == len(raw):
+            return
+        rest = Stretch(self.lines + 1, raw[at:], raw.count(b"\n", at))
+        self._count(rest.lines, len(rest.raw) - _stamp_bytes(rest.raw, rest.lines))
+        if self._head_left > 0:
+            head, rest = rest.reaching(self._head_left)
+            self._keep_of_head(head)
+        if rest.lines:
+            self._hold_in_tail(rest)
 
     def _hold_line(self, raw: bytes, hit: bool, *, clean: bool = False) -> None:
         stamp, _, body = raw.partition(b" ")
-        self.lines += 1
-        self.bytes += len(body) + 1
-        text = body.decode("utf-8", "replace")
-        if not clean:
-            text = self._redactor.line(text)
+        self._count(1, len(body) + 1)
+        text = body if clean else self._redactor.line(body.decode("utf-8", "replace")).encode()
         if len(body) > self._bounds.line:
             text = self._cut(text, whole=len(body) < self._bounds.line + SLACK)
         if self.lines in self._stored:
             self.kept += 1
         else:
-            self._hold(Held(self.lines, stamp.decode("ascii", "replace"), text), hit)
+            self._hold(Stretch(self.lines, b"%s %s\n" % (stamp, text), 1), hit)
 
-    def _cut(self, text: str, *, whole: bool) -> str:
-        return text[: min(self._bounds.line, len(text) if whole else max(0, len(text) - SLACK))]
+    def _count(self, lines: int, size: int) -> None:
+        self.lines += lines
+        self.bytes += size
 
-    def _hold(self, line: Held, hit: bool) -> None:
+    def _cut(self, text: bytes, *, whole: bool) -> bytes:
+        kept = text[: min(self._bounds.line, len(text) if whole else max(0, len(text) - SLACK))]
+        return kept.decode("utf-8", "ignore").encode()  # not through a letter
+
+    def _hold(self, line: Stretch, hit: bool) -> None:
         if self._head_left > 0:
-            self._head_left -= line.size
-            self._keep(line)
+            self._keep_of_head(line)
         elif hit and self._has_room_for_matches:
             for held in (*self._last(_BEFORE), line):
                 self._keep_of_middle(held)
@@ -191,34 +151,39 @@ class LogTape:
             self._keep_of_middle(line)
         else:
             self._after = 0
-            self._tail.append(line)
-            self._tail_size += line.size
-            self._evict()
+            self._hold_in_tail(line)
 
-    def _last(self, count: int) -> list[Held]:
+    def _last(self, count: int) -> list[Stretch]:
         """Takes so many lines off the tail's end; they come in order."""
-        taken: list[Held] = []
-        while self._tail and len(taken) < count:
+        taken: list[Stretch] = []
+        while self._tail and count > 0:
             newest = self._tail.pop()
             self._tail_size -= newest.size
-            if isinstance(newest, Held):
-                taken.insert(0, newest)
-                continue
-            before, end = newest.split(count - len(taken))
-            taken[:0] = end.cut()
-            if before is not None:
+            before, end = newest.last(count)
+            taken.insert(0, end)
+            count -= end.lines
+            if before.lines:
                 self._tail.append(before)
                 self._tail_size += before.size
         return taken
 
-    def _keep(self, line: Held) -> None:
-        self._pending.append(line)
-        self._pending_size += line.size
+    def _keep(self, lines: Stretch) -> None:
+        self._pending.append(lines)
+        self._pending_size += lines.size
 
-    def _keep_of_middle(self, line: Held) -> None:
-        self._matches_left -= 1
-        self._middle_left -= line.size
-        self._keep(line)
+    def _keep_of_head(self, lines: Stretch) -> None:
+        self._head_left -= len(lines.raw)
+        self._keep(lines)
+
+    def _keep_of_middle(self, lines: Stretch) -> None:
+        self._matches_left -= lines.lines
+        self._middle_left -= lines.size
+        self._keep(lines)
+
+    def _hold_in_tail(self, lines: Stretch) -> None:
+        self._tail.append(lines)
+        self._tail_size += lines.size
+        self._evict()
 
     def _evict(self) -> None:
         limit = min(self._bounds.tail, max(self._room() - self._pending_size, SLACK))
@@ -226,62 +191,50 @@ class LogTape:
             oldest = self._tail.popleft()
             self._tail_size -= oldest.size
             self.dropped += oldest.lines
-            if isinstance(oldest, Stretch) and not self._tail:
-                self._keep_the_end(oldest, limit)
-
-    def _keep_the_end(self, oldest: Stretch, limit: int) -> None:
-        """A single stretch that is too large: its newest lines stay."""
-        at = oldest.raw.find(b"\n", max(0, len(oldest.raw) - (limit - _OVERHEAD))) + 1
-        if limit <= _OVERHEAD or not 0 < at < len(oldest.raw):
-            return
-        raw = oldest.raw[at:]
-        lines = raw.count(b"\n")
-        self._tail.append(Stretch(oldest.number + oldest.lines - lines, raw, lines))
-        self._tail_size += self._tail[-1].size
-        self.dropped -= lines
+            if not self._tail and (newest := oldest.newest(limit)).lines:
+                self._tail.append(newest)
+                self._tail_size += newest.size
+                self.dropped -= newest.lines
 
     @property
     def held(self) -> int:
         """Lines read that are neither stored nor dropped."""
-        return len(self._pending) + sum(part.lines for part in self._tail) + len(self._taken)
+        return sum(part.lines for parts in (self._pending, self._tail, self._taken) for part in parts)
 
-    def take(self, *, ended: bool) -> LogChunk | None:
+    def take(self, *, ended: bool) -> LogBlock | None:
         """What goes to the store now; then ``stored`` or ``give_back``. The tail goes when the log has ended.
 
         Before that it goes as long as it is within its budget, then each time the log has doubled: what is stored of
         an endless log grows with its logarithm, and a crash costs half of it at most.
         """
-        lines = self._pending
+        taken = self._pending
         if ended or self._tail_size <= self._tail_budget or self.lines >= 2 * self._tail_taken_at:
             self._tail_budget -= self._tail_size
             self._tail_taken_at = max(self.lines, 1)
-            tail = (line for part in self._tail for line in (part.cut() if isinstance(part, Stretch) else (part,)))
-            lines = sorted([*lines, *tail], key=lambda held: held.number)
+            taken = sorted([*taken, *self._tail], key=_number)
             self._tail.clear()
             self._tail_size = 0
         self._pending, self._pending_size = [], 0
-        self._taken = lines
-        if not lines:
-            return None
-        numbers, stamps, texts = zip(*((h.number, h.stamp, h.text) for h in lines), strict=True)
-        return LogChunk(self.key, numbers, stamps, texts)
+        self._taken = taken
+        return join(self.key, taken) if taken else None
 
     def stored(self) -> None:
-        self.kept += len(self._taken)
+        self.kept += sum(part.lines for part in self._taken)
         self._taken = []
 
     def give_back(self) -> None:
         """The store did not take it: the beginning waits, the newest lines are the tail again."""
-        lines, self._taken = [*self._taken, *self._pending], []
+        parts, self._taken = [*self._taken, *self._pending], []
         self._pending, self._pending_size = [], 0
         waiting = self._bounds.head + self._bounds.tail // 2
-        for line in lines:
-            if self._pending_size + line.size <= waiting:
-                self._keep(line)
-            else:
-                self._tail.append(line)
-                self._tail_size += line.size
-        self._tail = deque(sorted(self._tail, key=lambda part: part.number))
+        for part in parts:
+            begin, rest = part.within(waiting - self._pending_size)
+            if begin.lines:
+                self._keep(begin)
+            if rest.lines:
+                self._tail.append(rest)
+                self._tail_size += rest.size
+        self._tail = deque(sorted(self._tail, key=_number))
         self._evict()
 
     def recall(self, stored: LogChunk) -> None:
@@ -302,6 +255,10 @@ class LogTape:
     def summary(self) -> LogSummary:
         """What the store has: lines that are still on their way to it are not dropped."""
         return LogSummary(self.key, self.lines, self.bytes, self.dropped, self.complete)
+
+
+def _number(part: Stretch) -> int:
+    return part.number
 
 
 def _stamp_bytes(raw: bytes, lines: int) -> int:

@@ -1,13 +1,19 @@
-"""How values lie in the store: JSON of the struct, zstd level 1 when it is long; times as whole microseconds."""
+"""How values lie in the store: JSON of the struct, zstd level 1 when it is long; times as whole microseconds.
+
+Logs are one piece of bytes, and so they lie there, as MessagePack.
+"""
 
 import base64
 import binascii
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import msgspec
 import zstandard
 
+from responder.core.logblock import LogBlock
 from responder.ports import StoreError
 
 T = TypeVar("T")
@@ -17,16 +23,30 @@ LEVEL = 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def pack(value: object, *, always: bool = False) -> bytes:
+def pack(value: object) -> bytes:
     """A JSON object begins with a brace, a zstd frame never does: the bytes say themselves which they are."""
     raw = msgspec.json.encode(value)
-    return zstandard.compress(raw, LEVEL) if always or len(raw) > LONG else raw
+    return zstandard.compress(raw, LEVEL) if len(raw) > LONG else raw
 
 
 def unpack(body: bytes, kind: type[T]) -> T:
+    with _readable(kind):
+        return msgspec.json.decode(body if body[:1] == b"{" else zstandard.decompress(body), type=kind)
+
+
+def pack_log(block: LogBlock) -> bytes:
+    return zstandard.compress(msgspec.msgpack.encode(block), LEVEL)
+
+
+def unpack_log(body: bytes) -> LogBlock:
+    with _readable(LogBlock):
+        return msgspec.msgpack.decode(zstandard.decompress(body), type=LogBlock)
+
+
+@contextmanager
+def _readable(kind: type) -> Iterator[None]:
     try:
-        raw = body if body[:1] == b"{" else zstandard.decompress(body)
-        return msgspec.json.decode(raw, type=kind)
+        yield
     except (msgspec.MsgspecError, zstandard.ZstdError) as error:
         raise StoreError(
             f"a stored {kind.__name__} cannot be read ({error}): it is damaged, or a newer version wrote it"

@@ -11,9 +11,10 @@ from responder.core.argocd import AppKey, OperationRecord
 from responder.core.evidence import LogChunk
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident
+from responder.core.logblock import unfold
 from responder.core.promotion import Block
 from responder.ports import AuditEntry, IncidentPage, IncidentQuery, Trigger, Wakeup
-from responder.store.encoding import from_cursor, instant, micros, to_cursor, unpack
+from responder.store.encoding import from_cursor, instant, micros, to_cursor, unpack, unpack_log
 
 T = TypeVar("T")
 
@@ -73,17 +74,16 @@ def unattributed(db: sqlite3.Connection, limit: int) -> Sequence[HookRun]:
 
 
 def log(db: sqlite3.Connection, key: str) -> LogChunk | None:
-    return merged(key, Select("logs", "first, last").where("key = ?", key).fetch(db, LogChunk))
+    rows = db.execute("SELECT body FROM logs WHERE key = ? ORDER BY first, last", (key,)).fetchall()
+    return merged(key, [unfold(unpack_log(body)) for (body,) in rows]) if rows else None
 
 
-def merged(key: str, chunks: Iterable[LogChunk]) -> LogChunk | None:
+def merged(key: str, chunks: Iterable[LogChunk]) -> LogChunk:
     """Chunks may overlap after a crash of the recorder: of each number the first is taken."""
     lines: dict[int, tuple[str, str]] = {}
     for chunk in chunks:
         for number, stamp, text in zip(chunk.numbers, chunk.stamps, chunk.texts, strict=True):
             lines.setdefault(number, (stamp, text))
-    if not lines:
-        return None
     numbers = tuple(sorted(lines))
     return LogChunk(key, numbers, tuple(lines[n][0] for n in numbers), tuple(lines[n][1] for n in numbers))
 

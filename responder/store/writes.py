@@ -10,6 +10,7 @@ from responder.core.argocd import AppKey, OperationRecord
 from responder.core.evidence import LogChunk
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident
+from responder.core.logblock import LogBlock, fold, unfold
 from responder.core.promotion import Block
 from responder.ports import (
     AddWakeup,
@@ -27,8 +28,8 @@ from responder.ports import (
     Wakeup,
     Write,
 )
-from responder.store.encoding import micros, pack
-from responder.store.reads import Select, merged
+from responder.store.encoding import micros, pack, pack_log, unpack_log
+from responder.store.reads import merged
 
 OPEN_OUTCOMES = (OutcomeResult.PENDING, OutcomeResult.BEGUN, OutcomeResult.TAKEN)
 
@@ -43,8 +44,8 @@ def apply(db: sqlite3.Connection, write: Write, now: datetime) -> None:
             put_operation(db, operation)
         case PutHookRun(app, run):
             put_hook_run(db, app, run, now)
-        case AppendLog(chunk):
-            append_log(db, chunk, now)
+        case AppendLog(lines):
+            append_log(db, lines, now)
         case PutIncident(incident, follows):
             put_incident(db, incident, follows)
         case PutAction(action):
@@ -100,17 +101,19 @@ def put_hook_run(db: sqlite3.Connection, app: AppKey | None, run: HookRun, now: 
     )
 
 
-def append_log(db: sqlite3.Connection, chunk: LogChunk, now: datetime) -> None:
-    """A chunk again, or cut differently, doubles no line and loses none: they are merged by number."""
-    if not chunk.numbers:
+def append_log(db: sqlite3.Connection, lines: LogBlock | LogChunk, now: datetime) -> None:
+    """Lines again, or cut differently, double none and lose none: they are merged by number."""
+    block = fold(lines) if isinstance(lines, LogChunk) else lines
+    if not block.runs:
         return
-    key, first, last = chunk.key, chunk.numbers[0], chunk.numbers[-1]
-    place = Select("logs", "first").where("key = ? AND first = ? AND last = ?", key, first, last)
-    before = place.first(db, LogChunk)
-    whole = merged(key, (before, chunk)) if before else chunk
-    if whole != before:
-        body = pack(whole, always=True)
-        upsert(db, "logs", "key, first, last", key=key, first=first, last=last, stored_at=micros(now), body=body)
+    key, first, last = block.key, block.first, block.last
+    query = "SELECT body FROM logs WHERE key = ? AND first = ? AND last = ?"
+    for (stored,) in db.execute(query, (key, first, last)).fetchall():
+        before = unpack_log(stored)
+        if before == block:
+            return
+        block = fold(merged(key, (unfold(before), unfold(block))))
+    upsert(db, "logs", "key, first, last", key=key, first=first, last=last, stored_at=micros(now), body=pack_log(block))
 
 
 def put_incident(db: sqlite3.Connection, incident: Incident, follows: datetime | None = None) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from responder.core.evidence import LogChunk, LogSummary
+from responder.core.evidence import LogSummary
 from responder.core.hooks import HookRun
-from responder.store.encoding import unpack
+from responder.core.logblock import unfold
+from responder.store.encoding import unpack, unpack_log
 from responder.store.schema import connect
 
 _BUSY = 5.0  # seconds that the responder's writer may hold its file
@@ -74,7 +75,7 @@ def count_recorded(database: Path, namespace: str) -> dict[str, Recorded]:
         chunks = db.execute("SELECT key, body FROM logs").fetchall()
     readable: dict[str, set[int]] = {}
     for key, body in chunks:
-        readable.setdefault(key, set()).update(unpack(body, LogChunk).numbers)
+        readable.setdefault(key, set()).update(unfold(unpack_log(body)).numbers)
     logs = (log for run in runs if run.namespace == namespace for log in _logs(run))
     return {log.key: Recorded(log.lines, log.dropped, len(readable.get(log.key, ()))) for log in logs}
 

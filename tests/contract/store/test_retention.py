@@ -109,7 +109,7 @@ async def test_more_than_one_step_is_taken(store: Store) -> None:
 async def test_above_its_size_the_oldest_logs_go_and_the_disk_gets_room(opened: Opened, clock: StandingClock) -> None:
     async with opened() as store:
         for n in range(200):
-            await store.commit(AppendLog(chunk(f"log{n:03}", *range(n * 400, n * 400 + 400), text=f"{n * 7919:x}")))
+            await store.commit(AppendLog(chunk(f"log{n:03}", *range(n * 1200, n * 1200 + 1200), text=f"{n:x}")))
             await clock.sleep(1)
     async with opened() as store:  # the journal is folded in
         full = await store.size()

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responder.core.incident import Incident
+from responder.core.logblock import fold
 from responder.ports import AppendLog, PutIncident, StoreError
-from responder.store.encoding import from_cursor, instant, micros, pack, to_cursor, unpack
+from responder.store.encoding import from_cursor, instant, micros, pack, pack_log, to_cursor, unpack
 from responder.store.sqlite import SqliteStore
 from tests.contract.store.examples import chunk, hook_run, incident
 
@@ -14,7 +15,7 @@ from tests.contract.store.examples import chunk, hook_run, incident
 def test_a_short_value_lies_readable_and_a_long_one_compressed() -> None:
     assert pack(incident("i1")).startswith(b'{"id":"i1"')
     assert pack(hook_run("a", images=300))[:4] == b"\x28\xb5\x2f\xfd", "the mark of zstd"
-    assert pack(chunk("k", 1), always=True)[:4] == b"\x28\xb5\x2f\xfd"
+    assert pack_log(fold(chunk("k", 1)))[:4] == b"\x28\xb5\x2f\xfd"
     assert unpack(pack(incident("i1")), Incident) == incident("i1")
 
 
@@ -32,7 +33,7 @@ def test_what_a_newer_version_added_is_passed_over() -> None:
 async def test_one_damaged_row_is_said_and_the_others_are_read(store: SqliteStore) -> None:
     await store.commit(PutIncident(incident("i1")), AppendLog(chunk("k", 1)))
     await store._writer.run(lambda db: db.execute("UPDATE logs SET body = x'28b52ffd00'"))
-    with pytest.raises(StoreError, match="a stored LogChunk cannot be read"):
+    with pytest.raises(StoreError, match="a stored LogBlock cannot be read"):
         await store.log("k")
     assert await store.incident("i1") == incident("i1")
 

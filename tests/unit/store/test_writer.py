@@ -49,7 +49,7 @@ async def test_a_full_disk_is_said_and_writing_goes_on_when_there_is_room(store:
     assert "half" not in await store.settings()
     await limit_pages(store, 1_000_000)
     await store.commit(LARGE)
-    assert await store.log("large") == LARGE.chunk
+    assert await store.log("large") == LARGE.lines
 
 
 async def test_who_is_too_large_for_the_disk_does_not_fail_the_small_ones(store: SqliteStore) -> None:
