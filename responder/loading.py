@@ -59,6 +59,7 @@ class Loader:
         self.demotions: dict[str, Demotion] = {}  # by the name of the rule
         self.unsaved: dict[str, datetime] = {}  # since when decisions are allowed that could not be recorded (I7)
         self.began_at = clock.now()
+        self.watching_since: datetime | None = None
         self.installed_at = clock.now()
         self.restored = False
         self._logs: OrderedDict[tuple[str, int], LogChunk | None] = OrderedDict()
@@ -204,6 +205,7 @@ class Loader:
             parent=parent,
             demotions=self.demotions,
             restored=self.restored,
+            watching_since=self.watching_since,
             allowed_since=self.unsaved,
         )
 

@@ -79,6 +79,8 @@ class Relations:
             self._plan(msgspec.structs.replace(situation, incident=incident)).matching if incident.state.open else None
         )
         alerting = plan_alerts(situation, after, matching)
+        if alerting.wake_at is not None:
+            self._wakeups.wake_at(incident.app, alerting.wake_at)
         after = msgspec.structs.replace(after, alerts=alerting.marks, updated_at=self._clock.now())
         if parent is not None and msgspec.structs.replace(after, updated_at=parent.updated_at) == parent:
             return
@@ -90,8 +92,6 @@ class Relations:
         for child in children:
             if child.parent is None and child.state.open:
                 self._wakeups.wake(child.app, Trigger.TIMER)
-        if alerting.wake_at is not None:
-            self._wakeups.wake_at(incident.app, alerting.wake_at)
 
     async def judge_rule(self, action: ActionRecord) -> None:
         """A rule whose resyncs mostly fail is set to shadow, and whoever owns us is told so once."""

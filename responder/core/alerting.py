@@ -8,6 +8,8 @@ import msgspec
 
 from responder.core.actions import ActionKind, Mode
 from responder.core.alert import Alert, AlertState, Severity
+from responder.core.failure import Category
+from responder.core.hooks import ContainerState, HookRun
 from responder.core.incident import AlertMark, Incident
 from responder.core.rules import Matching
 from responder.core.situation import Situation
@@ -50,14 +52,14 @@ def _wanted(
 ) -> tuple[dict[str, Severity], datetime | None]:
     wanted: dict[str, Severity] = {}
     later: list[datetime] = []
-    wait = situation.policy.group_wait if incident.correlation else timedelta(0)
+    alone = _heard_out(situation, incident)
     asked = False
     for rule in matching.matched if matching is not None else ():
         for action in rule.actions:
             if action.kind is not ActionKind.ALERT or rule.mode_of(ActionKind.ALERT) is Mode.SHADOW:
                 continue
             asked = True
-            due = incident.opened_at + max(timedelta(seconds=action.after), wait)
+            due = max(incident.opened_at + timedelta(seconds=action.after), alone)
             if due > situation.now:
                 later.append(due)
                 continue
@@ -66,12 +68,35 @@ def _wanted(
     if unknown_acts(incident):
         wanted |= dict.fromkeys(_receivers(situation, incident, ""), Severity.CRITICAL)
     elif not asked and not incident.alerts:
-        floor = incident.opened_at + situation.policy.alert_floor
+        floor = max(incident.opened_at + situation.policy.alert_floor, alone)
         if floor > situation.now:
             later.append(floor)
         else:
             wanted |= dict.fromkeys(_receivers(situation, incident, ""), situation.policy.floor_severity)
     return wanted, min(later, default=None)
+
+
+def _heard_out(situation: Situation, incident: Incident) -> datetime:
+    """Until then others with its cause may turn up: after we were away all of them are seen at once."""
+    if not incident.correlation and not _may_have_a_cause(situation, incident):
+        return incident.opened_at
+    seen_at = incident.seen_at or incident.opened_at
+    return max(seen_at, situation.watching_since or seen_at) + situation.policy.group_wait
+
+
+def _may_have_a_cause(situation: Situation, incident: Incident) -> bool:
+    """It is not known yet, and what its hooks wrote is still being read."""
+    if incident.diagnosis is None or incident.diagnosis.category is not Category.UNKNOWN:
+        return False
+    views = (v for v in situation.views if v.record.started_at in incident.operations)
+    return any(_unread(hook.run) for v in views for a in v.attempts for hook in a.hooks if hook.failed)
+
+
+def _unread(run: HookRun | None) -> bool:
+    if run is None or (run.kind == "Job" and not run.pods):
+        return True
+    begun = (c for p in run.pods for c in p.containers if c.state is not ContainerState.WAITING)
+    return any(c.log is None or not c.log.complete for c in begun)
 
 
 def _receivers(situation: Situation, incident: Incident, named: str) -> tuple[str, ...]:

@@ -102,3 +102,4 @@ class Incident(msgspec.Struct, frozen=True):
     service: str = ""  # as promotion names it; rules may ask for it when the Application is long gone
     environment: str = ""
     hits: tuple[RuleHit, ...] = ()
+    seen_at: datetime | None = None  # when we first knew of it; it may have happened long before

@@ -166,6 +166,7 @@ def open_incident(situation: Situation, first: Trouble) -> Incident:
         opened_at=first.at,
         updated_at=situation.now,
         opened_for=first.text,
+        seen_at=situation.now,
         sync_phase=first.hook.sync_phase if first.hook is not None else "",
     )
 

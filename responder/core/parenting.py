@@ -75,6 +75,7 @@ def _new(children: Sequence[Incident], now: datetime) -> Incident:
         opened_at=first.opened_at,
         updated_at=now,
         opened_for=text,
+        seen_at=min(c.seen_at or c.opened_at for c in children),
         sync_phase=first.sync_phase,
         diagnosis=first.diagnosis,
         impact=_impact(children),

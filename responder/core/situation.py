@@ -83,3 +83,4 @@ class Situation(msgspec.Struct, frozen=True):
     allowed_since: Mapping[str, datetime] = msgspec.field(default_factory=dict)  # of decisions not recorded yet, by id
     demotions: Mapping[str, Demotion] = msgspec.field(default_factory=dict)  # by the name of the rule
     restored: bool = False  # the store came back from a backup (I12)
+    watching_since: datetime | None = None  # this life of ours

@@ -16,11 +16,12 @@ from responder.core.actions import (
 )
 from responder.core.alert import Severity
 from responder.core.alerting import Alerting, plan_alerts
+from responder.core.failure import Category
 from responder.core.incident import Incident, IncidentState
 from responder.core.rules import Matching, RuleAction, RuleResult
 from responder.core.situation import Routes
 from tests.unit.core.deciding import DIRTY, LIVE, POLICY, SAFE, incident, situation
-from tests.unit.core.night import at
+from tests.unit.core.night import at, container, failed, job, log, pod
 
 replace = msgspec.structs.replace
 INFO, WARNING, CRITICAL = Severity.INFO, Severity.WARNING, Severity.CRITICAL
@@ -231,3 +232,37 @@ def test_it_is_told_also_to_those_who_had_the_gravest_word_already() -> None:
     first = planned(10, incident(), rule)
 
     assert len(told(planned(30, after(lost(), first), rule))) == 2
+
+
+# After we were away, all that failed meanwhile is seen at once.
+
+
+def watching(now: float, of: Incident, *, since: float, **more: Any) -> Told:
+    seen = situation(**{"now": at(now), "policy": ROUTED, "watching_since": at(since), **more})
+    return told(plan_alerts(seen, of, alerts(page(receiver="dba"))))
+
+
+def test_others_with_its_cause_are_waited_for_since_it_was_seen_and_not_since_it_happened() -> None:
+    found_late = incident(correlation="database/db/refused", seen_at=at(300))
+    assert watching(309, found_late, since=-600) == []
+    assert watching(310, found_late, since=-600) == [("dba", "warning", "firing")]
+
+
+def test_nor_since_an_earlier_life_of_ours_saw_it() -> None:
+    untold = incident(correlation="database/db/refused", seen_at=at(5))
+    assert watching(309, untold, since=300) == []
+    assert watching(310, untold, since=300) == [("dba", "warning", "firing")]
+
+
+def test_whoever_shares_its_cause_with_nobody_is_told_at_once() -> None:
+    assert watching(301, incident(seen_at=at(300)), since=300) == [("dba", "warning", "firing")]
+
+
+def test_a_cause_that_is_not_known_yet_is_waited_for_while_a_log_is_being_read() -> None:
+    unsure = incident(diagnosis=replace(SAFE, category=Category.UNKNOWN), seen_at=at(300))
+    reading = job(1, failed(4), pods=(pod(container(log=log(0, whole=False))),))
+    read = job(1, failed(4), pods=(pod(container()),))
+
+    assert watching(301, unsure, since=300, runs=(reading,)) == []
+    assert watching(310, unsure, since=300, runs=(reading,)) == [("dba", "warning", "firing")]
+    assert watching(301, unsure, since=300, runs=(read,)) == [("dba", "warning", "firing")]
