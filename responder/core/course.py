@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from responder.core.actions import ActionKind, ActionRecord, Outcome, OutcomeResult
-from responder.core.argocd import OperationState
+from responder.core.actions import ActionKind, ActionRecord, Decision, Outcome, OutcomeResult, VerdictResult
+from responder.core.argocd import OperationRecord, OperationState
 from responder.core.attempts import OperationView
 from responder.core.incident import FailingHook, IncidentState
 from responder.core.past import Moment, Past
@@ -79,8 +79,9 @@ class Course:
         failing = self.past.incident.failing
         known = tuple(FailingHook(f.hook, newest[f.hook]) for f in failing if f.hook in newest)
         first = tuple(FailingHook(f.hook, min(f.failed_at, moment.at)) for f in failing)
+        operations = tuple(view.record.started_at for view in moment.views)
         self.moment = moment
-        self.incident = msgspec.structs.replace(self.incident, failing=known or first)
+        self.incident = msgspec.structs.replace(self.incident, failing=known or first, operations=operations)
 
     def ends(self, at: datetime) -> None:
         self.ended_at = at
@@ -89,11 +90,32 @@ class Course:
             self.incident, state=IncidentState.RESOLVED, resolved_at=at, failing=failing
         )
 
+    def made_by_a_rule(self, record: OperationRecord) -> bool:
+        """A resync of the record that no person ordered or approved."""
+        decided, _, _ = record.request.action_id.rpartition("-")
+        return bool(record.request.action_id) and all(d.id != decided for d in self.by_people)
+
     @property
-    def ended_by_ours(self) -> bool:
-        """In the record a resync of ours was the last that it ran."""
-        views = self.past.views
-        return bool(views) and bool(views[-1].record.request.action_id)
+    def by_people(self) -> list[Decision]:
+        return [d for d in self.past.incident.decisions if d.approved_by]
+
+    def approved(self, person: Decision, now: datetime) -> None:
+        """What these rules ask a person for, where that person said yes to it."""
+        self.incident = msgspec.structs.replace(
+            self.incident,
+            decisions=tuple(
+                msgspec.structs.replace(d, approved_by=person.approved_by, approved_at=now)
+                if d.verdict.result is VerdictResult.NEEDS_APPROVAL
+                and (d.action, d.operation) == (person.action, person.operation)
+                else d
+                for d in self.incident.decisions
+            ),
+        )
+
+    @property
+    def ended_by_a_rule(self) -> bool:
+        """In the record a rule's resync was the last that it ran."""
+        return bool(self.past.views) and self.made_by_a_rule(self.past.views[-1].record)
 
     def following(self, moment: Moment) -> OperationView | None:
         """The operation that the record has next."""
@@ -104,14 +126,14 @@ class Course:
         """An operation of the record that is not the one that is judged, and no other rule's resync."""
         judged = moment.views[-1].record.started_at
         begun = [v.record for v in self.past.views if judged < v.record.started_at <= now]
-        newest = next((r for r in reversed(begun) if not r.request.action_id), None)
+        newest = next((r for r in reversed(begun) if not self.made_by_a_rule(r)), None)
         if newest is None:
             return None
         return OperationState(newest.started_at, newest.operation_phase, newest.finished_at)
 
     def told_later(self, now: datetime) -> bool:
-        """The record has a failure of a resync of ours that is still to come."""
-        return any(m.at >= now and m.views[-1].record.request.action_id for m in self.moments)
+        """The record has a failure of a rule's resync that is still to come."""
+        return any(m.at >= now and self.made_by_a_rule(m.views[-1].record) for m in self.moments)
 
 
 def failed_again(moment: Moment, action: ActionRecord, now: datetime) -> Moment:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from responder.core.actions import ActionKind, OutcomeResult
 from responder.core.argocd import OperationPhase
 from responder.core.attempts import Attempt, AttemptHook, OperationView
 from responder.core.failure import Diagnosis
@@ -44,8 +45,9 @@ def _of_operation(past: Past, number: int) -> Iterator[Moment]:
     opened = past.incident.opened_at
     if number == 0 and _was_stuck(view, opened):
         stuck = frozenset((view.record.started_at, str(h.identity)) for a in view.attempts for h in a.hooks)
-        yield from _moment(past, opened, (_as_it_stuck(view, opened),), stuck=stuck)
-    for attempt in view.attempts[:-1]:
+        alone = past.incident.diagnosis if len(past.views) == 1 and not _known(past, (view,)) else None
+        yield from _moment(past, opened, (_as_it_stuck(view, opened),), alone, stuck)
+    for attempt in view.attempts if _was_stopped(past, view) else view.attempts[:-1]:
         ended = _ended_at(attempt)
         if attempt.failed and ended is not None:
             yield from _moment(past, ended, (*before, _as_it_waited(view, attempt.number, ended)))
@@ -63,9 +65,13 @@ def _moment(
     stuck: Set[tuple[datetime, str]] = frozenset(),
 ) -> Iterator[Moment]:
     """What was not diagnosed, or not any more, is passed over: nothing is made up."""
-    known = {key: d for key, d in past.diagnoses.items() if any(_in(key, view) for view in views)}
+    known = _known(past, views)
     if found := standing or (diagnose_incident(views, known, stuck) if known else None):
         yield Moment(at, views, found)
+
+
+def _known(past: Past, views: tuple[OperationView, ...]) -> Mapping[tuple[str, int, str], Diagnosis]:
+    return {key: d for key, d in past.diagnoses.items() if any(_in(key, view) for view in views)}
 
 
 def _in(key: tuple[str, int, str], view: OperationView) -> bool:
@@ -84,6 +90,17 @@ def _as_it_waited(view: OperationView, attempt: int, ended: datetime) -> Operati
     )
     attempts = tuple(a for a in view.attempts if a.number <= attempt)
     return msgspec.structs.replace(view, record=record, attempts=attempts)
+
+
+def _was_stopped(past: Past, view: OperationView) -> bool:
+    """Its retries were, by us: it waited after its last attempt too."""
+    return any(
+        d.action is ActionKind.STOP_RETRIES
+        and d.operation == view.record.started_at
+        and d.outcome is not None
+        and d.outcome.result is OutcomeResult.SUCCEEDED
+        for d in past.incident.decisions
+    )
 
 
 def _was_stuck(view: OperationView, opened: datetime) -> bool:

@@ -13,7 +13,7 @@ from itertools import count
 
 import msgspec
 
-from responder.core.actions import ActionKind, ActionRecord, Outcome, OutcomeResult
+from responder.core.actions import ActionKind, ActionRecord, Decision, Outcome, OutcomeResult
 from responder.core.attempts import OperationView
 from responder.core.course import Course, failed_again, lasted
 from responder.core.deciding import Case, Decided, decide
@@ -30,7 +30,8 @@ from responder.core.waves import turns, wave
 
 ASSUMED = (
     "a resync ends as the record's own did; else badly when the same hook, or another with its cause, failed after it",
-    "nobody approves or declines, and nobody does by hand what a rule would have spared them",
+    "a person approves what was approved then, and nothing else; what people did they did all the same",
+    "what Argo CD's own retries, where they were stopped, would have come to is not known",
     "a block of what was left behind is lifted when its incident was resolved",
     "rights are there, the kill switch is released and actions.mode is live, where the record does not say otherwise",
     "syncs that went well, and Applications without an incident, count towards no ceiling",
@@ -44,7 +45,7 @@ _LOOKS = 500  # at one incident, beside its own moments
 class _Rank:
     """What comes first of the things that happen at one time."""
 
-    HAPPENS, ENDS, LOOKS = range(3)
+    APPROVED, HAPPENS, ENDS, LOOKS = range(4)
 
 
 def reenact(history: Sequence[tuple[Past, World]], rulebook: Rulebook, policy: Policy) -> list[Trial]:
@@ -92,6 +93,9 @@ class Reenactment:
             self._note(action)
         for moment in course.moments:
             self._plan(moment.at, _Rank.HAPPENS, partial(self._happens, course, moment))
+        for decision in course.by_people:
+            at = decision.decided_at.replace(microsecond=0)  # Argo CD's own times, the end of what it ended, are so
+            self._plan(at, _Rank.APPROVED, partial(self._approved, course, decision))
         if incident.resolved_at is not None and not self._by_itself:
             self._plan(incident.resolved_at, _Rank.ENDS, partial(self._ends_as_recorded, course))
 
@@ -109,7 +113,7 @@ class Reenactment:
         record = moment.views[-1].record
         if course.ended_at is not None or record.started_at in course.stopped:
             return
-        if record.request.action_id and not self._acted(course):
+        if course.made_by_a_rule(record) and not self._acted(course):
             return  # another rule's resync made it: under these it would not have begun
         before = self._newest.get(course.incident.app_uid)
         if before is not None and before is not course:
@@ -123,8 +127,13 @@ class Reenactment:
             course.looks += 1
             self._judge(course, moment, now)
 
+    def _approved(self, course: Course, decision: Decision, now: datetime) -> None:
+        if course.moment is not None and course.open:
+            course.approved(decision, now)
+            self._judge(course, course.moment, now)
+
     def _ends_as_recorded(self, course: Course, now: datetime) -> None:
-        if not course.ended_by_ours or self._acted(course):
+        if not course.ended_by_a_rule or self._acted(course):
             self._close(course, now)
 
     def _resync_ends(
@@ -223,7 +232,7 @@ class Reenactment:
     def _came_of(self, course: Course, moment: Moment, now: datetime) -> tuple[bool, timedelta]:
         """Of a resync that begins now: as `ASSUMED` says."""
         following = course.following(moment)
-        if following is not None and following.record.request.action_id:
+        if following is not None and course.made_by_a_rule(following.record):
             return not following.failed, lasted(following)
         until = course.past.incident.resolved_at or now + _HOUR
         shared = self._failures[course.incident.correlation] if course.incident.correlation else ()

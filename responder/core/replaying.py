@@ -8,6 +8,7 @@ import msgspec
 
 from responder.core.actions import ActionKind, Decision, Mode, OutcomeResult, VerdictResult
 from responder.core.alert import Severity
+from responder.core.deciding import BY_HAND
 from responder.core.past import Past
 from responder.core.reenactment import reenact
 from responder.core.rules import Rulebook
@@ -116,7 +117,7 @@ def did(past: Past) -> tuple[Effect, ...]:
     told = [mark.severity for mark in past.incident.alerts]
     alerts = [Effect("", _told(max(told, key=_URGENCY.index)), How.DONE)] if told else []
     alerts += [_WITH_OTHERS] if past.incident.parent is not None else []
-    decided = [Effect(d.rule, d.action.value, how_far(d)) for d in past.incident.decisions]
+    decided = [Effect(d.rule, d.action.value, how_far(d)) for d in past.incident.decisions if d.rule != BY_HAND]
     return tuple(dict.fromkeys([*decided, *alerts]))
 
 

@@ -232,7 +232,7 @@ def _decision(told: _Decision, evidence_version: str) -> Decision:
 
 def _view(told: _Operation, incident: Incident) -> OperationView:
     ends = tuple(end for attempt in told.attempts[:-1] if (end := _end(attempt)) is not None)
-    last = _end(told.attempts[-1]) if told.attempts else None
+    last = _end(told.attempts[-1], told.finished_at) if told.attempts else None
     waits = told.operation_phase is OperationPhase.RUNNING and last is not None
     finished = told.finished_at or (last if waits else None)
     record = OperationRecord(
@@ -258,12 +258,13 @@ def _view(told: _Operation, incident: Incident) -> OperationView:
     return OperationView(msgspec.structs.replace(record, results=results), attempts, cluster=incident.destination)
 
 
-def _end(attempt: _Attempt) -> datetime | None:
-    """When the last of its containers ended; None while one may still run."""
+def _end(attempt: _Attempt, operation_ended: datetime | None = None) -> datetime | None:
+    """When the last of its containers ended, or where none began its operation; None while one may still run."""
     if not all(hook.hook_phase in ("Failed", "Error", "Succeeded") for hook in attempt.hooks):
         return None
     ends = [c.finished_at for hook in attempt.hooks for pod in hook.pods for c in pod.containers if c.finished_at]
-    return max(ends, default=max((h.created_at for h in attempt.hooks if h.created_at), default=None))
+    created = max((h.created_at for h in attempt.hooks if h.created_at), default=None)
+    return max(ends, default=operation_ended or created)
 
 
 def _attempt(told: _Attempt, operation: _Operation, incident: Incident) -> Attempt:
@@ -276,7 +277,8 @@ def _attempt(told: _Attempt, operation: _Operation, incident: Incident) -> Attem
 def _hook(
     told: _Hook, attempt: _Attempt, operation: _Operation, incident: Incident, gaps: tuple[Gap, ...]
 ) -> AttemptHook:
-    at = _end(attempt) or told.created_at or operation.started_at
+    last = attempt is operation.attempts[-1]
+    at = _end(attempt, operation.finished_at if last else None) or told.created_at or operation.started_at
     result = ResourceResult(
         told.kind, told.namespace, told.name, group="batch", status="Synced", message=told.message,
         hook_type=told.sync_phase, hook_phase=told.hook_phase, sync_phase=told.sync_phase,

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from responder.core.actions import ActionKind
+from responder.core.actions import ActionKind, Decision, Mode, Outcome, OutcomeResult, Verdict, VerdictResult
 from responder.core.argocd import OperationPhase
 from responder.core.failure import Category, Retry
 from responder.core.past import Past, moments
@@ -67,6 +67,41 @@ def test_what_was_stuck_is_judged_while_it_was() -> None:
     stuck, ended = moments(past)
     assert (stuck.at, stuck.views[-1].record.operation_phase, stuck.views[-1].failed) == (at(40), "Running", False)
     assert (ended.at, ended.views[-1].record.operation_phase, ended.views[-1].failed) == (at(300), "Failed", True)
+
+
+def test_a_hook_that_never_began_is_told_to_have_failed_when_its_operation_ended() -> None:
+    answer = {
+        "id": "i", "state": "firing", "opened_at": "2026-11-21T03:00:40Z", "updated_at": "2026-11-21T03:05:00Z",
+        "application": {"namespace": "argocd", "name": "mailer", "uid": "mailer"},
+        "operations": [{
+            "started_at": "2026-11-21T03:00:00Z", "finished_at": "2026-11-21T03:05:00Z", "operation_phase": "Failed",
+            "attempts": [{"number": 1, "hooks": [{
+                "kind": "Job", "namespace": "mailer", "name": "db-migrate", "uid": "job", "hook_phase": "Failed",
+                "created_at": "2026-11-21T03:00:02Z", "pods": [{"name": "p", "containers": [
+                    {"name": "migrate", "state": "waiting"}
+                ]}],
+                "diagnosis": {
+                    "category": "missing-reference", "retry": "futile", "retry_reason": "until it exists",
+                    "state_left": "none", "state_reason": "it never began", "confidence": "certain",
+                },
+            }]}],
+        }],
+    }  # fmt: skip
+    stuck, ended = moments(past_of(answer))
+    assert (stuck.at, stuck.views[-1].record.operation_phase) == (at(40), "Running")
+    assert (ended.at, ended.views[-1].record.operation_phase) == (at(300), "Failed")
+
+
+def test_an_operation_whose_retries_we_stopped_waited_after_its_last_attempt() -> None:
+    seen = views([operation(OperationPhase.FAILED, told(1, hook(), 5), finished=10)], [job(1, failed(4))])
+    key = (seen[0].record.id, 1, str(seen[0].attempts[0].hooks[0].identity))
+    stopped = Decision(
+        "d-1", "half applied", ActionKind.STOP_RETRIES, Mode.LIVE, at(0), Verdict(VerdictResult.ALLOWED), "", at(6),
+        outcome=Outcome(OutcomeResult.SUCCEEDED),
+    )  # fmt: skip
+    waited, ended = moments(Past(incident(decisions=(stopped,)), seen, {key: SAFE}))
+    assert (waited.at, waited.views[-1].record.waiting) == (at(4), True)
+    assert (ended.at, ended.views[-1].record.waiting) == (at(10), False)
 
 
 def test_a_past_without_any_diagnosis_has_no_moment() -> None:

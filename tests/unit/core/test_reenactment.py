@@ -7,14 +7,16 @@ from typing import Literal
 import msgspec
 import pytest
 
-from responder.core.actions import ActionKind, Decision, VerdictResult
-from responder.core.argocd import AppKey, OperationPhase
+from responder.core.actions import ActionKind, Decision, Mode, Verdict, VerdictResult
+from responder.core.argocd import AppKey, OperationPhase, SyncRequest
 from responder.core.attempts import OperationView
+from responder.core.deciding import BY_HAND
 from responder.core.failure import Diagnosis
 from responder.core.hooks import JobCondition
 from responder.core.past import Past
 from responder.core.promotion import LEFT_BEHIND
 from responder.core.reenactment import reenact, tried
+from responder.core.replaying import did
 from responder.core.rules import Facts, Rulebook
 from responder.core.rulesfile import parse_rules
 from responder.core.shortcase import past_of_facts
@@ -28,6 +30,7 @@ MINUTE = timedelta(minutes=1)  # that each operation takes
 AWAY = past_of_facts(Facts(category="connection-refused", retry="safe"))
 DIRTY = past_of_facts(Facts(category="dirty-state", retry="unsafe", state_left="dirty"))
 NIGHT = AWAY.views[0].record.started_at
+ORDERED = SyncRequest(revisions=AWAY.views[0].record.revisions, action_id="another-0")
 Run = tuple[float, bool, Literal["argocd", "ours", "ana"]]  # minutes after three, did it end well, who began it
 
 
@@ -166,6 +169,38 @@ def test_nothing_is_decided_upon_what_is_over() -> None:
     (trial,) = play(happened("a", (0, False, "argocd"), ended=1.25))
     assert done(trial) == []
     assert trial.ended_at == minutes(1.25)
+
+
+ASKS = parse_rules(
+    "version: 1\ndefaults: {mode: approve}\nrules:\n  - {name: ask, when: {retry: safe}, do: [{resync: {}}]}\n",
+    "rules.yaml",
+    None,
+)
+
+
+def approved(past: Past, at: float, rule: str, number: str = "1") -> Past:
+    """A person said yes, in the record, to a resync of its first operation."""
+    decision = Decision(
+        number, rule, ActionKind.RESYNC, Mode.APPROVE, past.views[0].record.started_at,
+        Verdict(VerdictResult.ALLOWED), "", minutes(at), approved_by="ana",
+    )  # fmt: skip
+    return replace(past, incident=replace(past.incident, decisions=(decision,)))
+
+
+def test_a_person_approves_what_was_approved_then() -> None:
+    past, world = happened("a", (0, False, "argocd"), ended=60)
+    (asked,), (ordered,) = (play((p, world), rulebook=ASKS) for p in (past, approved(past, 20, "older")))
+    assert [d.verdict.result for d in resyncs(asked)] == [VerdictResult.NEEDS_APPROVAL]
+    assert (done(ordered), resyncs(ordered)[0].approved_by, ordered.ended_at) == ([20], "ana", minutes(21))
+
+
+def test_what_a_person_ordered_has_happened_under_whatever_rules() -> None:
+    past, world = happened("a", (0, False, "argocd"), (20, True, "ours"), ended=21)
+    by_hand = approved(past, 20, BY_HAND, number="another")
+    view = replace(past.views[1], record=replace(past.views[1].record, request=ORDERED))
+    (trial,) = play((replace(by_hand, views=(past.views[0], view)), world), rulebook=ALERT_ONLY)
+    assert trial.ended_at == minutes(21)
+    assert did(by_hand) == ()  # it is no rule's
 
 
 # One Application, incident after incident.

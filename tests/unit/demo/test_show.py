@@ -7,12 +7,17 @@ from typing import Any
 
 import pytest
 
+from responder.core.replaying import replay, world_of
+from responder.core.rulesfile import parse_rules
+from responder.core.situation import Policy
+from responder.core.toldpast import past_of
 from responder.demo.expected import PAGES, differences, expectations
 from responder.demo.resources import Json
 from responder.demo.shelf import Change
 from responder.demo.show import run_demo
 from tests.unit.demo.plays import FAILS, Stage, in_turn
 
+DEMO = Path(run_demo.__code__.co_filename).parent
 FILES = {"Application": "applications", "Job": "jobs", "Pod": "pods", "Event": "events"}
 
 
@@ -60,12 +65,17 @@ def test_once_plays_the_story_and_finds_what_must_come_of_it(capsys: pytest.Capt
     assert "\x1b" not in said  # no terminal, no colours
 
 
-def test_json_is_nothing_but_incidents(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_incidents_upon_which_its_rules_would_decide_the_same_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert demo(as_json=True) == 0
     incidents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {i["schema"] for i in incidents} == {1}
     names = {i["application"]["name"] for i in incidents if not i["children"]}
     assert names == {expected.application for expected in expectations()}
+
+    pasts = [past for past in map(past_of, incidents) if past.incident.app_uid]
+    rulebook = parse_rules((DEMO / "rules.yaml").read_text(encoding="utf-8"), "rules.yaml", None)
+    again = replay([[(past, world_of(past, told=True)) for past in pasts]], rulebook, Policy())
+    assert [line for row in again.differing for line in (str(row.past.incident.app), *row.difference)] == []
 
 
 def test_a_recording_is_played_read_only(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
