@@ -137,7 +137,8 @@ def _as_text(outcome: Replay, *, colours: bool) -> Iterator[str]:
     yield f"\n{len(outcome.rows)} incidents, {len(differing)} would have gone otherwise"
     for row in differing:
         yield from _difference(row, colours=colours)
-    yield "\nPlayed in the order of time: what would have been done counts for what comes after it. Not in the record, and taken so:"
+    yield "\nPlayed in the order of time: what would have been done counts for what comes after it."
+    yield "Not in the record, and taken so:"
     yield from (f"  - {line}" for line in ASSUMED)
 
 

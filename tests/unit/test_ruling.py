@@ -57,7 +57,7 @@ async def test_a_store_is_replayed_without_being_written(
     table, _, differences = capsys.readouterr().out.partition("\n\n")
     assert [line.split("  ")[0] for line in table.splitlines()] == ["rule", "anything that stays", "half applied"]
     assert table.splitlines()[1].split()[3:] == ["1", "1", "-", "1", "-", "-", "-", "-", "-"]
-    found, _, assumed = differences.partition("\n\nPlayed in the order of time: ")
+    found, _, assumed = differences.partition("\n\nPlayed in the order of time")
     assert found.splitlines() == [
         "1 incidents, 1 would have gone otherwise",
         "",
