@@ -239,6 +239,7 @@ class Responder:
                 self._clock,
                 self.metrics,
                 [read_secret(path) for path in settings.webhook.token_files],
+                heard_of=self.reconciler.heard_of,
                 body_limit=settings.webhook.body_limit,
                 read_deadline=settings.webhook.read_deadline,
             ),

@@ -101,6 +101,12 @@ class Reconciler:
             self._durable.add(key)
         self._wakeups.wake(key, trigger)
 
+    def heard_of(self, name: str) -> None:
+        """Argo CD told of the failure of an Application of this name, in whatever namespace."""
+        for app in self._cluster.applications():
+            if app.name == name:
+                self._tally.heard(app.key)
+
     def wake_at(self, key: AppKey, at: datetime) -> None:
         self._wakeups.wake_at(key, at)
 

@@ -13,8 +13,11 @@ from responder.core.argocd import AppKey
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")  # of a Kubernetes object
 
 
+_FAILED = re.compile(rb"[Ss]ync operation of application (\S{1,253}) has failed ")  # the catalog's app-sync-failed
+
+
 class Notification(msgspec.Struct, frozen=True):
-    """Look at this Application. ``app`` None: the text named nobody, look at all."""
+    """Look at this Application. ``app`` None: the text named no namespace, look at all."""
 
     app: AppKey | None
     trigger: str = ""
@@ -66,6 +69,16 @@ def parse_notification(body: bytes) -> Notification | Refusal:
     if not (_is_name(meta.name) and _is_name(meta.namespace)):
         return _refusal(body, "its metadata names no Kubernetes object")
     return Notification(AppKey(meta.namespace, meta.name), wire.trigger[:64] if wire.trigger.isprintable() else "")
+
+
+def failed_by_text(text: bytes) -> str:
+    """Name of the Application whose failure the catalog's template tells; empty where it tells another thing.
+
+    It does not say in which namespace: enough to know that Argo CD reaches us, too little to look at one alone.
+    """
+    found = _FAILED.search(text)
+    name = found[1].decode("utf-8", "replace") if found is not None else ""
+    return name if _is_name(name) else ""
 
 
 def _is_name(text: str) -> bool:

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from responder.core.argocd import AppKey
-from responder.core.notification import Notification, Refusal, parse_notification
+from responder.core.notification import Notification, Refusal, failed_by_text, parse_notification
 from responder.metrics import Metrics
 from responder.ports import AddWakeup, Clock, Store, StoreError, Trigger, Wakeup
 from responder.web.access import bearer, same
@@ -31,11 +31,13 @@ class Intake:
         metrics: Metrics,
         tokens: Sequence[str],
         *,
+        heard_of: Callable[[str], None] = lambda _: None,
         body_limit: int = 3 << 20,
         read_deadline: timedelta = timedelta(seconds=10),
     ) -> None:
         self._store = store
         self._wake = wake
+        self._heard_of = heard_of  # a name that a text told
         self._clock = clock
         self._metrics = metrics
         self._tokens = tuple(tokens)
@@ -62,7 +64,10 @@ class Intake:
         if body is None:
             return "too-large", _problem(413, f"the body is larger than {limit} bytes")
         if request.method == "GET":
-            return await self._accept(Notification(None), Trigger.STOCK_TEMPLATE, "stock-template")
+            taken = await self._accept(Notification(None), Trigger.STOCK_TEMPLATE, "stock-template")
+            if name := failed_by_text(body):
+                self._heard_of(name)
+            return taken
         parsed = parse_notification(body)
         if isinstance(parsed, Refusal):
             log.warning("webhook refused: %s", parsed)

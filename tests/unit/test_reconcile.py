@@ -124,6 +124,7 @@ class Night:
             runs=self.cluster.hook_runs,
             window_open=lambda _: True,
         )
+        self.metrics = Metrics(CollectorRegistry())
         self.reconciler = self.responder()
 
     def responder(self) -> Reconciler:
@@ -135,7 +136,7 @@ class Night:
             clock=self.clock,
             rules=lambda: self.rules,
             outbox=self.outbox,
-            metrics=Metrics(CollectorRegistry()),
+            metrics=self.metrics,
             changed=self.changed.append,
         )
 
@@ -302,6 +303,16 @@ async def test_looking_again_changes_nothing_and_writes_nothing(night: Night) ->
 
     assert await night.incident() == first
     assert len(night.changed) == told_of
+
+
+@pytest.mark.parametrize(("told_of", "missed"), [("nobody", 1), (KEY.name, 0)])
+async def test_a_failure_of_which_argo_cd_told_nothing_is_counted(night: Night, told_of: str, missed: int) -> None:
+    await night.fails()
+    await night.step(6)
+    night.reconciler.heard_of(told_of)
+    await night.step(70)
+
+    assert night.metrics.registry.get_sample_value("responder_webhooks_missed_total") == missed
 
 
 async def test_what_was_done_is_in_the_audit_with_its_reasons(night: Night) -> None:

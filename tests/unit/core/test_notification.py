@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responder.core.argocd import AppKey
-from responder.core.notification import Notification, Refusal, parse_notification
+from responder.core.notification import Notification, Refusal, failed_by_text, parse_notification
 
 RECORDINGS = Path(__file__).parents[2] / "recordings"
 WHOLE = (RECORDINGS / "s02-fail-default-policy" / "webhook-body.raw.json").read_bytes()
@@ -104,3 +104,30 @@ def test_a_real_body_that_was_damaged_is_refused_or_read(place: int, instead: by
 
     assert isinstance(parse_notification(damaged), Notification | Refusal)
     assert isinstance(parse_notification(WHOLE[:place]), Refusal)
+
+
+# The catalog's templates: text.
+
+
+def test_the_catalogs_text_tells_whose_sync_failed() -> None:
+    assert failed_by_text((RECORDINGS.parent / "data/webhooks/stock.txt").read_bytes()) == "s05b-retry-dirty-version"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"The sync operation of application orders has started at 2026-11-21T12:10:42Z.",
+        b" Application orders has been successfully synced at 2026-11-21T12:10:42Z.",
+        b"The sync operation of application ../orders has failed at 2026-11-21T12:10:42Z",
+        b"The sync operation of application \xff\xfe has failed at 2026-11-21T12:10:42Z",
+        b"The sync operation of application " + b"a" * 300 + b" has failed at 2026-11-21T12:10:42Z",
+    ],
+)
+def test_another_text_tells_of_nobodys_failure(text: bytes) -> None:
+    assert failed_by_text(text) == ""
+
+
+@given(st.binary())
+def test_whatever_the_text_it_is_read(text: bytes) -> None:
+    assert isinstance(failed_by_text(text), str)

@@ -128,6 +128,13 @@ async def test_the_stock_template_wakes_every_application(stranger: Client, worl
     assert 'responder_webhooks_total{result="stock-template"} 1.0' in world.metrics.render().decode()
 
 
+async def test_the_stock_template_is_heard_of_whom_it_names(stranger: Client, world: World) -> None:
+    for text in ((WEBHOOKS / "stock.txt").read_bytes(), b"Application orders has been created."):
+        assert (await stranger.get(PATH, data=text, headers=AUTH)).status == 202
+
+    assert world.heard == ["s05b-retry-dirty-version"]
+
+
 @pytest.mark.parametrize("token", WEBHOOK)
 async def test_two_tokens_live_at_once_so_that_one_can_be_rotated(stranger: Client, token: str) -> None:
     bearer = await stranger.post(PATH, data=OURS, headers={"Authorization": f"Bearer {token}"})

@@ -133,6 +133,7 @@ class World:
         self.cluster = WrittenCluster()
         self.metrics = Metrics(CollectorRegistry())
         self.changes = Changes()
+        self.heard: list[str] = []  # whose failures texts told of
         self.rules = Rules(
             rulebook=parse_rules(RULES, "rules.yaml", frozenset()),
             policy=Policy(routes=Routes(default=("pager",)), environments=("staging", "production")),
@@ -154,8 +155,9 @@ class World:
 
     def faces(self, **more: object) -> Faces:
         intake = Intake(
-            self.store, self.reconciler.wake, self.clock, self.metrics, WEBHOOK, read_deadline=timedelta(seconds=0.2)
-        )
+            self.store, self.reconciler.wake, self.clock, self.metrics, WEBHOOK,
+            heard_of=self.heard.append, read_deadline=timedelta(seconds=0.2),
+        )  # fmt: skip
         access = Access([NamedToken("ana", OPERATOR, Role.OPERATOR), NamedToken("grafana", VIEWER, Role.VIEWER)])
         settled = Faces(
             store=self.store, loader=self.reconciler.loader, desk=self.desk, cluster=self.cluster, clock=self.clock,
