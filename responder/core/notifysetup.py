@@ -59,6 +59,7 @@ def notifications(setup: Setup) -> list[Finding]:
         *_text_only(parsed, services, setup),
         *_once_per(parsed, services),
         *_subscribed(parsed, services, setup),
+        *_unknown(parsed, services, setup),
     ]
 
 
@@ -167,7 +168,7 @@ def _text_only(parsed: Mapping[str, Any], services: Sequence[str], setup: Setup)
         yield Finding(
             "notifications-text",
             Severity.WARNING,
-            f"templates without a POST to {PATH} send us text that names no Application: each wakes us for all of them",
+            f"templates without a POST to {PATH} send us text that names no Application in full: each wakes us for all",
             a_few(list(dict.fromkeys(told))),
             f"subscribe us to our own triggers alone:\n{_patch(setup.namespace)}",
         )
@@ -196,6 +197,20 @@ def _subscribed(parsed: Mapping[str, Any], services: Sequence[str], setup: Setup
         title = "nothing is subscribed to our webhook service: no Application's failure is sent to us"
         remedy = f"if you have the key subscriptions, add the snippet's entry to it; else\n{_patch(setup.namespace)}"
         yield Finding("notifications-subscriptions", Severity.WARNING, title, remedy=remedy)
+
+
+def _unknown(parsed: Mapping[str, Any], services: Sequence[str], setup: Setup) -> Iterator[Finding]:
+    """One of ours that is not there is told as missing."""
+    wanted = dict.fromkeys(trigger for _, trigger in _subscriptions(parsed, services, setup.annotations))
+    absent = [name for name in wanted if not {f"trigger.{name}"} & {*parsed, *setup.shipped}]
+    if absent:
+        yield Finding(
+            "notifications-unknown-trigger",
+            Severity.WARNING,
+            f"a subscription to our webhook service names a trigger that {CONFIG} does not have: it sends us nothing",
+            a_few([f"trigger.{name}" for name in absent]),
+            f"subscribe us to our own triggers (an annotation: by their names):\n{_patch(setup.namespace)}",
+        )
 
 
 def _subscriptions(

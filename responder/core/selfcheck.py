@@ -94,7 +94,7 @@ def webhooks(tokens: int, metrics: str | None) -> list[Finding]:
         remedy = "the token in Argo CD's argocd-notifications-secret must be the one of webhook.token_files"
         return [Finding("webhook-refused", Severity.WARNING, title, remedy=remedy)]
     if counted.get("stock-template"):
-        title = "Argo CD sends us the stock template's text, which names no Application"
+        title = "Argo CD sends us the stock template's text, which names no Application in full"
         return [Finding("webhook-text", Severity.WARNING, title, remedy="responder snippets argocd")]
     if not sum(counted.values()):
         title = "no webhook has come since the service was started: failures are found by the watch alone"

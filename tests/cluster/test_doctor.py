@@ -165,6 +165,9 @@ STOCK = {  # of Argo CD's catalog
 }
 
 
+LOST = "- {recipients: [hook-responder], triggers: [hook-responder-final-failure, on-sync-lost]}"
+
+
 def planted(installed: Installed) -> list[tuple[str, str, AbstractAsyncContextManager[None], bool]]:
     """What the doctor must call it, a word of what it must say, the fault, and whether it is looked at from outside."""
     story, argocd = installed.story, NAMESPACE
@@ -191,6 +194,7 @@ def planted(installed: Installed) -> list[tuple[str, str, AbstractAsyncContextMa
             True,
         ),
         ("notifications-text", "on-sync-failed", instead(story, config, data(**STOCK)), True),
+        ("notifications-unknown-trigger", "on-sync-lost", instead(story, config, data(subscriptions=LOST)), True),
         ("notifications-token-missing", SECRET, instead(story, token, data(hook_responder_token=None)), True),
         ("retry-endless", f"{us}/shop", endless(story), False),
         ("receiver-unreachable", "pager", silent(installed), False),

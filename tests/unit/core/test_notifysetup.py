@@ -101,6 +101,25 @@ def test_a_subscription_by_annotation_counts_like_one_in_the_config() -> None:
     assert ids(setup(nobody, annotations=(annotation,))) == []
 
 
+def test_a_subscription_to_a_trigger_that_is_not_there_is_named() -> None:
+    subscribed = "- {recipients: [hook-responder], triggers: [on-sync-faild, hook-responder-final-failure]}"
+    annotation = "notifications.argoproj.io/subscribe.on-sync-lost.hook-responder"
+    (finding,) = notifications(setup({"subscriptions": subscribed}, annotations=(annotation,)))
+
+    assert finding.id == "notifications-unknown-trigger"
+    assert finding.details == ("trigger.on-sync-faild", "trigger.on-sync-lost")
+
+
+def test_one_of_ours_that_is_not_there_is_told_once() -> None:
+    assert ids(setup({"trigger.hook-responder-success": None})) == ["notifications-triggers"]
+
+
+def test_what_others_are_subscribed_to_is_not_our_matter() -> None:
+    theirs, ours = "{recipients: [slack:ops], triggers: [nowhere]}", "{recipients: [hook-responder], triggers: [x]}"
+    found = notifications(setup({"subscriptions": f"- {theirs}\n- {ours.replace('x', 'hook-responder-success')}"}))
+    assert found == []
+
+
 def test_default_triggers_count_where_a_subscription_names_none() -> None:
     bare = {"subscriptions": "- recipients: [hook-responder]"}
 
