@@ -20,6 +20,7 @@ _HARMLESS_BEFORE = frozenset(
 )  # fmt: skip
 # What a tool says before it begins.
 _REFUSALS = frozenset({Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.MIGRATION_LOCK_HELD})
+_RAISED = frozenset({Category.CODE_ERROR, Category.IMPORT_ERROR, Category.MISSING_CONFIG})
 _OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition|backfill|batch|chunk|populate")
 _BESIDE = frozenset({"work", "trace", "commit", "cut", "other"})
 # A traced command that changes nothing in a database.
@@ -199,10 +200,10 @@ def _rolled_back(run: _Run) -> bool:
 
 def _by_scope(run: _Run) -> Left | None:
     tool = run.tool
-    if tool is None or (run.database is None and tool.scope):
-        return (
-            Left(StateLeft.PARTIAL, "the log shows migrations that were applied in this run") if run.finished else None
-        )
+    if tool is None:
+        return _finished_before(run)
+    if run.database is None and tool.scope:
+        return _on_any_database(run, tool)
     if run.cause.connecting and not run.finished:
         return Left(
             StateLeft.UNKNOWN, "a new connection failed after migrations had begun; what became of them is not shown"
@@ -222,6 +223,21 @@ def _by_scope(run: _Run) -> Left | None:
         shown = _announced(run) and _covered(run)
         return Left(StateLeft.NONE, f"{tool.name} rolled the migration back: one transaction on this database", shown)
     return _by_statement(run, tool)
+
+
+def _finished_before(run: _Run) -> Left | None:
+    return Left(StateLeft.PARTIAL, "the log shows migrations that were applied in this run") if run.finished else None
+
+
+def _on_any_database(run: _Run, tool: Tool) -> Left | None:
+    """An error of the program's own names no database, and what a transaction covers depends on it."""
+    if run.finished or run.torn or run.cause.connecting or not run.begun:
+        return _finished_before(run)
+    if _rolled_back(run):
+        return Left(StateLeft.NONE, f"{tool.name} says that it took the migration back")
+    if run.log.saying(Says.KEPT):
+        return _by_statement(run, tool)
+    return Left(StateLeft.NONE, "nothing that was done before is shown, nor the database: look all the same")
 
 
 def _announced(run: _Run) -> bool:
@@ -264,7 +280,7 @@ def _by_statement(run: _Run, tool: Tool) -> Left:
         state = StateLeft.PARTIAL if run.begun else StateLeft.UNKNOWN
         return Left(state, f"{keeps}, and the run was cut off, nobody saw where")
     if tool.prints and (calls := _statements(run)):
-        return Left(*sent.left_by(calls, tool.name))
+        return Left(*sent.left_by(calls, tool.name, all_done=_raised_beside(run)))
     if _table_exists(run.cause.finding):
         return Left(StateLeft.PARTIAL, f"{keeps}; a table that exists already is what an earlier, half-done run leaves")
     if run.started and (tool.steps or _at_first_line(run)):
@@ -273,6 +289,12 @@ def _by_statement(run: _Run, tool: Tool) -> Left:
     if any(_TWO_THINGS.search(name) for name in _names(run)):
         return Left(StateLeft.PARTIAL, f"{keeps}, and {run.migration} does more than one thing")
     return Left(StateLeft.NONE, f"the log shows no statement before the failing one; look all the same, for {keeps}")
+
+
+def _raised_beside(run: _Run) -> bool:
+    """No statement failed: the code between them raised."""
+    finding = run.cause.finding
+    return run.cause.category in _RAISED and finding is not None and finding.signature.weight < _DATABASE
 
 
 def _statements(run: _Run) -> list[Finding]:

@@ -15,6 +15,12 @@ _WORK = frozenset(
         "REVOKE",
     }
 )  # fmt: skip
+# What TypeORM asks of the catalog before it writes: it calls nothing that could change anything.
+_CATALOG = re.compile(
+    r'(?i): select (?:\*|true|columns\.\*|"(?:table_schema|ns|con)"[.,])[^;]*\bfrom '
+    r'(?:["`]?(?:information_schema|pg_constraint|pg_class|pg_namespace)\b|current_(?:schema|database)\(\))[^;]*$'
+    r"|: select (?:database|version)\(\)(?: as \S+)?$"
+)
 _SEVERAL = re.compile(r"(?i): (?:call|do|begin|declare|exec\w*)\b|;\s*[a-z]")  # what one of these did is not shown
 
 
@@ -33,9 +39,12 @@ def working(statements: Sequence[Finding]) -> list[Finding]:
     return [s for s in statements if word(s) not in _FRAME]
 
 
-def left_by(statements: Sequence[Finding], tool: str) -> tuple[StateLeft, str, bool]:
-    """Each kept as it is done; the failing one is the last. The state, why, and whether that is shown."""
-    if len(statements) == 1 and not _SEVERAL.search(statements[0].line.text):
+def left_by(statements: Sequence[Finding], tool: str, *, all_done: bool = False) -> tuple[StateLeft, str, bool]:
+    """Each kept as it is done; the last one failed, unless `all_done`. The state, why, and whether that is shown."""
+    statements = [s for s in statements if not _CATALOG.search(s.line.text)]
+    if all_done and _WORK & {word(s) for s in statements}:
+        return StateLeft.PARTIAL, f"each statement is kept as it is done, and {tool} printed what was done", True
+    if len(statements) == 1 and not all_done and not _SEVERAL.search(statements[0].line.text):
         return StateLeft.NONE, f"{tool} prints every statement, and the first one failed", True
     if _WORK & {word(s) for s in statements[:-1]}:
         return (

@@ -24,7 +24,7 @@ def left(text: str, tool: str | None, database: str | None, exit_code: int = 1) 
         ("connect: connection refused", "dbmate", None, StateLeft.NONE, True),
         (f"Applying: 3_x.sql\n{LOCK}", "dbmate", "postgres", StateLeft.NONE, True),
         (f"Applying: 3_x.sql\n{LOCK}", "dbmate", "mariadb", StateLeft.NONE, False),
-        (f"Applying: 3_x.sql\n{LOCK}", "dbmate", None, StateLeft.UNKNOWN, False),
+        (f"Applying: 3_x.sql\n{LOCK}", "dbmate", None, StateLeft.NONE, False),
         (f"Applying: 3_x.sql\n{LOCK}", None, "postgres", StateLeft.UNKNOWN, False),
         (f"Applied: 2_w.sql\nApplying: 3_x.sql\n{LOCK}", "dbmate", "postgres", StateLeft.PARTIAL, True),
         (f"Applying: 3_x_index.sql\n{LOCK}", "dbmate", "postgres", StateLeft.NONE, False),
@@ -56,6 +56,28 @@ def test_a_killed_runner_keeps_its_lock_where_the_lock_is_a_row() -> None:
     begun = "Running Changeset: c.sql::3::dev"
     assert left(begun, "liquibase", "postgres", 137).state is StateLeft.LOCKED
     assert left("Applying: 3_x.sql", "dbmate", "postgres", 137).state is StateLeft.NONE
+
+
+RAISED = "ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize(
+    ("text", "tool", "state"),
+    [
+        (f"  Applying shop.0002_x...\n{RAISED}", "django", StateLeft.NONE),
+        (f"  Applying shop.0002_x... OK\n  Applying shop.0003_y...\n{RAISED}", "django", StateLeft.PARTIAL),
+        ("== 3 X: migrating ==\n   -> 0.1s\nthis and all later migrations canceled:\nNameError: x", "rails", None),
+        (f"  Applying shop.0002_x...\n{RAISED}", None, StateLeft.UNKNOWN),
+        (RAISED, "yoyo", StateLeft.NONE),
+    ],
+)
+def test_an_error_that_names_no_database(text: str, tool: str | None, state: StateLeft | None) -> None:
+    assert left(text, tool, None).state is (state or StateLeft.NONE)
+
+
+def test_what_a_transaction_does_not_cover_stays_on_whatever_database() -> None:
+    text = "== 3 X: migrating ==\n   -> 0.1s\nAn error has occurred, all later migrations canceled:\nNameError: x"
+    assert left(text, "rails", None).state is StateLeft.PARTIAL
 
 
 BEGUN = "1 migrations are new migrations must be executed.\nquery: START TRANSACTION"

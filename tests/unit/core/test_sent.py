@@ -36,6 +36,8 @@ def test_whether_one_transaction_was_open_over_all(statements: tuple[str, ...], 
         (("CALL move_totals()",), StateLeft.NONE, False),
         (("SELECT 1", "ALTER TABLE a"), StateLeft.NONE, False),
         (("UPDATE a SET b = 1", "ALTER TABLE a"), StateLeft.PARTIAL, True),
+        (('SELECT * FROM "information_schema"."tables"', "ALTER TABLE a"), StateLeft.NONE, True),
+        (("SELECT fill(table_name) FROM information_schema.tables", "ALTER TABLE a"), StateLeft.NONE, False),
     ],
 )
 def test_what_each_left_before_the_one_that_failed(
@@ -43,3 +45,9 @@ def test_what_each_left_before_the_one_that_failed(
 ) -> None:
     found, _, proved = sent.left_by(queries(*statements), "typeorm")
     assert (found, proved) == (state, shown)
+
+
+def test_code_that_raises_between_statements_leaves_those_before_it() -> None:
+    before = queries("SELECT 1", "CREATE TABLE a")
+    assert sent.left_by(before, "typeorm", all_done=True)[0] is StateLeft.PARTIAL
+    assert sent.left_by(queries("SELECT 1"), "typeorm", all_done=True)[0] is StateLeft.NONE
