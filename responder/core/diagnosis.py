@@ -7,7 +7,7 @@ import msgspec
 
 from responder.core.advice import fill
 from responder.core.failure import Because, Category, Confidence, Diagnosis, Retry, StateLeft
-from responder.core.findings import Findings, LogLine, collect
+from responder.core.findings import Finding, Findings, LogLine, collect
 from responder.core.leftover import Left, assess
 from responder.core.logcause import Cause, find_cause
 from responder.core.signatures import Says, Signatures
@@ -28,6 +28,7 @@ __all__ = [
 _SHOWN = 12  # lines a diagnosis rests on, at most
 _SPEAK_LIKE = {"mariadb": "mysql", "cockroach": "postgres", "yugabyte": "postgres"}
 _LONGEST = 2_000  # of a line that is shown
+_BESIDE_CODE = 2  # lines between an error's code and its message
 _ENDED_BY_SIGNAL = frozenset(
     {130, 134, 137, 139, 143}
 )  # a loop that waits for its database may have got through before
@@ -70,8 +71,9 @@ def diagnose_text(
 def judge(log: Findings, run: Run, signatures: Signatures) -> Diagnosis:
     """Of what was collected; `run` tells what the text does not, its lines are not read again."""
     cause = find_cause(log, run.exit_code)
-    tool = _tool(log, run, signatures)
+    tool = _tool(log, cause, run, signatures)
     database = _database(log, run)
+    log = _believed(log, cause, tool)
     migration = _migration(log, cause)
     left = assess(log, cause, tool, database, migration)
     retry, retry_reason = _retry(cause, left, tool, run)
@@ -100,19 +102,38 @@ def kept_something(lines: Iterable[LogLine], signatures: Signatures) -> bool:
     return bool(stated or beside or log.saying(Says.FINISHED, Says.STEP, Says.KEPT))
 
 
-def _tool(log: Findings, run: Run, signatures: Signatures) -> Tool | None:
+def _tool(log: Findings, cause: Cause, run: Run, signatures: Signatures) -> Tool | None:
     """The one most of the log speaks of; the container's command breaks silence."""
+    waits = set() if cause.connecting else {f.order for f in log.saying(Says.FAILURE) if f.connecting}
+    spoken = [f for f in log.found if f.order not in waits]  # a client may have waited for the database
+    votes = _votes(spoken, run) or _votes(log.found, run)
+    if votes:
+        return signatures.tools[max(votes, key=lambda name: (votes[name], name))]
+    words = " ".join(run.command).replace("/", " ").split()
+    return next((t for t in signatures.tools.values() if any(c in words for c in t.commands)), None)
+
+
+def _votes(found: Iterable[Finding], run: Run) -> dict[str, tuple[int, int, int]]:
     votes: dict[str, tuple[int, int, int]] = {}
-    for finding in log.found:
+    for finding in found:
         signature = finding.signature
         if signature.tool and signature.exit_code in (None, run.exit_code):
             own, weight, count = votes.get(signature.tool, (0, 0, 0))
             own = max(own, signature.says is not Says.FAILURE)  # an error may sound alike in two tools
             votes[signature.tool] = (own, max(weight, signature.weight), count + 1)
-    if votes:
-        return signatures.tools[max(votes, key=lambda name: (votes[name], name))]
-    words = " ".join(run.command).replace("/", " ").split()
-    return next((t for t in signatures.tools.values() if any(c in words for c in t.commands)), None)
+    return votes
+
+
+def _believed(log: Findings, cause: Cause, tool: Tool | None) -> Findings:
+    """Without the end of the migration that failed, where the tool prints one all the same."""
+    told = log.saying(Says.STARTED, Says.FINISHED, Says.DONE)
+    if tool is None or not tool.ends_anyway or cause.finding is None or cause.connecting or len(told) < 2:
+        return log
+    begun, last = told[-2:]
+    both = begun.signature.says is Says.STARTED and last.signature.says is Says.FINISHED
+    if not both or begun.migration != last.migration or cause.finding.order < last.order:
+        return log
+    return msgspec.structs.replace(log, found=tuple(f for f in log.found if f is not last))
 
 
 def _database(log: Findings, run: Run) -> str | None:
@@ -169,6 +190,11 @@ def _retry(cause: Cause, left: Left, tool: Tool | None, run: Run) -> tuple[Retry
 
 
 def _futile(cause: Cause) -> tuple[Retry, str]:
+    if cause.finding is not None and "either" in cause.finding.groups:
+        return (
+            Retry.UNKNOWN,
+            f"{cause.category.replace('-', ' ')} may pass by itself or not: the log does not tell which",
+        )
     if cause.category in (Category.KILLED, Category.MIGRATION_LOCK_HELD):
         return Retry.UNKNOWN, "the log does not show whether what stopped it is over"
     if cause.category is Category.CONNECTION_REFUSED:
@@ -186,11 +212,21 @@ def _because(log: Findings, cause: Cause) -> tuple[Because, ...]:
         lines += [f.line for f in log.saying(Says.STARTED, Says.FINISHED)[-2:]]
         if cause.refused or cause.signal:
             lines += _last_words(log)
+        lines += [f.line for f in _messages(log, cause)]
     texts: dict[str, LogLine] = {}
     for line in lines:
         if len(texts) < _SHOWN:
             texts.setdefault(line.text.strip(), line)
     return tuple(Because(line.text[:_LONGEST], line.number) for line in sorted(texts.values(), key=lambda n: n.number))
+
+
+def _messages(log: Findings, cause: Cause) -> list[Finding]:
+    """Beside a line that has only the code of an error, the one that has its message."""
+    if cause.finding is None or cause.finding.signature.codes is None:
+        return []
+    at = cause.finding.order
+    beside = [f for f in log.saying(Says.TOOL) if "message" in f.groups and abs(f.order - at) <= _BESIDE_CODE]
+    return sorted(beside, key=lambda f: abs(f.order - at))[:1]
 
 
 def _last_words(log: Findings) -> list[LogLine]:
@@ -202,7 +238,8 @@ def _key_line(log: Findings, cause: Cause) -> str | None:
     if cause.category is Category.NONE:
         return None
     if cause.finding is not None:
-        return cause.finding.line.text[:_LONGEST]
+        told = _messages(log, cause) or [cause.finding]
+        return told[0].line.text[:_LONGEST]
     if cause.signal:
         return log.tail[-1].text[:_LONGEST] if log.tail else None
     complaints = [line for line in log.tail if _COMPLAINS.search(line.text)]

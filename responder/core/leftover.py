@@ -22,6 +22,7 @@ _HARMLESS_BEFORE = frozenset(
 _REFUSALS = frozenset({Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.MIGRATION_LOCK_HELD})
 _RAISED = frozenset({Category.CODE_ERROR, Category.IMPORT_ERROR, Category.MISSING_CONFIG})
 _OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition|backfill|batch|chunk|populate")
+_CONCURRENTLY = re.compile(r"(?i)concurrent")
 _BESIDE = frozenset({"work", "trace", "commit", "cut", "other"})
 # A traced command that changes nothing in a database.
 _ASKS = re.compile(
@@ -151,9 +152,15 @@ def _silence_proves(run: _Run, tool: Tool) -> bool:
     """Most tools can be told to be quiet: only where one transaction covers the whole run does it not matter."""
     if run.torn or tool.silent_end or run.log.saying(Says.DONE):  # done: something else ran after it
         return False
+    if tool.announces and run.migration is None and (tool.loud or _not_told_to_be_quiet(run)):
+        return True
     if run.scope is Scope.MIGRATION:
         return run.migration is None and (tool.loud or tool.shows is Shows.BEGINNING)
     return run.scope is Scope.RUN and _migrates(run)
+
+
+def _not_told_to_be_quiet(run: _Run) -> bool:
+    return any("speaks" in f.groups for f in run.log.saying(Says.TOOL))
 
 
 def _migrates(run: _Run) -> bool:
@@ -170,6 +177,8 @@ def _marked(run: _Run) -> Left | None:
     if run.torn and outlives and (run.begun or run.cause.category is Category.KILLED):
         reason = f"{tool.name} keeps its lock in a table, and had no chance to give it back"
         return Left(StateLeft.LOCKED, reason)
+    if run.cause.category is Category.READ_ONLY and family(run.database) == "mysql":
+        return None  # the whole server: no marker could be written either
     marks = "*" in tool.marks_failed or (family(run.database) or "") in tool.marks_failed
     if marks and run.begun and not _ended_well(run) and run.scope is Scope.STATEMENT and not _rolled_back(run):
         return Left(StateLeft.DIRTY, f"{tool.name} marks a failed migration on this database and refuses the next run")
@@ -180,8 +189,9 @@ def _not_taken_back(run: _Run) -> Left | None:
     """Statements that no transaction covers, seen in the log."""
     if run.cause.category in _HARMLESS_BEFORE:
         return None
-    kept = [f for f in run.log.saying(Says.KEPT) if f.signature.left is not None]
-    if kept and run.begun:
+    kept = [f for f in run.log.saying(Says.KEPT) if f.signature.left is not None or family(run.database) == "postgres"]
+    named = run.scope is Scope.STATEMENT and _CONCURRENTLY.search(run.migration or "") is not None
+    if (kept or (named and family(run.database) == "postgres")) and run.begun:
         return Left(
             StateLeft.PARTIAL, "a statement outside any transaction was running; an invalid index may stay behind"
         )
@@ -237,7 +247,9 @@ def _on_any_database(run: _Run, tool: Tool) -> Left | None:
         return Left(StateLeft.NONE, f"{tool.name} says that it took the migration back")
     if run.log.saying(Says.KEPT):
         return _by_statement(run, tool)
-    return Left(StateLeft.NONE, "nothing that was done before is shown, nor the database: look all the same")
+    return Left(
+        StateLeft.NONE, "nothing that was done before is shown, nor the database: look all the same"
+    )
 
 
 def _announced(run: _Run) -> bool:
@@ -285,7 +297,8 @@ def _by_statement(run: _Run, tool: Tool) -> Left:
         return Left(StateLeft.PARTIAL, f"{keeps}; a table that exists already is what an earlier, half-done run leaves")
     if run.started and (tool.steps or _at_first_line(run)):
         reason = f"{tool.name} prints how far it came, and had done no statement"
-        return Left(StateLeft.NONE, reason, shown=_at_first_line(run))
+        hidden = family(run.database) == "postgres" and not _covered(run)
+        return Left(StateLeft.NONE, reason, shown=_at_first_line(run) and not hidden)
     if any(_TWO_THINGS.search(name) for name in _names(run)):
         return Left(StateLeft.PARTIAL, f"{keeps}, and {run.migration} does more than one thing")
     return Left(StateLeft.NONE, f"the log shows no statement before the failing one; look all the same, for {keeps}")

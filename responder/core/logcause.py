@@ -82,7 +82,9 @@ def _standing(log: Findings, failures: list[Finding]) -> list[Finding]:
     """Without complaints that were over before the end: a wait for the database, a cache that was away."""
     progress = [f.order for f in log.saying(*_PROGRESS) if "frame" not in f.groups]
     last = max(progress, default=-(1 << 62))
+    refusals = {f.order: f.signature.weight for f in failures if f.connecting}
     sent = [f for f in failures if not f.connecting and not f.quiet and f.signature.weight >= _STATEMENT]
+    sent = [f for f in sent if refusals.get(f.order, 0) <= f.signature.weight]  # one line, read in two ways
     latest = {f.category: f.order for f in sent}
 
     def over(complaint: Finding) -> bool:  # a statement was sent later; the same complaint again is its echo

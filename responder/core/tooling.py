@@ -37,7 +37,9 @@ class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scope: dict[str, Scope] = {}  # by family of databases; what is not listed is `statement`
     shows: Shows = Shows.NOTHING
     loud: bool = False  # cannot be told to be quiet: where it shows no migration, it began none
+    announces: bool = False  # prints each migration before it begins it, unless it is told to be quiet
     silent_end: bool = False  # prints nothing when migrations are done: only its own words can show that they failed
+    ends_anyway: bool = False  # prints that a migration is done, with its time, before it says that it failed
     steps: bool = False  # prints every statement that is done
     prints: bool = False  # prints every statement as it is sent, when it prints any
     marks_failed: tuple[str, ...] = ()  # families on which a failed migration leaves a marker that refuses the next run
