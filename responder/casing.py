@@ -13,7 +13,7 @@ from responder.config import ConfigError, Settings, load_settings, read_text
 from responder.core.rulecases import CaseResult, Cases, parse_cases, run_case, untested
 from responder.core.rules import Rulebook
 from responder.core.rulesfile import parse_rules
-from responder.core.signatures import SignatureError
+from responder.core.signaturefile import SignatureError
 from responder.core.strictyaml import FileError
 from responder.exits import BAD_INPUT, GOOD, NO
 from responder.shipped import signatures
@@ -100,7 +100,7 @@ def _rules_of(path: Path, cases: Cases, asked: Path | None) -> Path:
 
 def problems_of_error(error: Exception) -> list[str]:
     """What a file that is not right, or not there, is told to be."""
-    if isinstance(error, FileError | ConfigError):
+    if isinstance(error, FileError | ConfigError | SignatureError):
         return list(error.problems)
     if isinstance(error, OSError):
         return [f"{error.filename}: cannot be read: {error.strerror}"]

@@ -8,20 +8,30 @@ from typing import Any
 from responder.casing import read_cases, read_rules
 from responder.config import ConfigError, Settings, parse_settings, read_text
 from responder.core.rulecases import holds_cases
-from responder.core.signatures import SignatureError
-from responder.core.strictyaml import Document, FileError
+from responder.core.signaturefile import SignatureError
+from responder.core.strictyaml import Document, FileError, kind_of
 from responder.receivers.template import parse_template
 from responder.shipped import signatures
 
+_TEMPLATE = ".j2"
+
 
 def problems_of(path: Path, settings: Settings | None = None) -> list[str]:
-    """Which kind of file it is, is told by what stands in it. ``settings``: whose receivers rules may name."""
+    """Which kind of file it is, is told by what stands in it; a template, by its name.
+
+    ``settings``: whose receivers rules may name.
+    """
     return _faults(lambda: _read(path, settings))
 
 
 def _read(path: Path, settings: Settings | None) -> None:
     text = read_text(path)
+    if path.suffix == _TEMPLATE:
+        _read_template(path)
+        return
     data = Document(text, str(path)).data
+    if reason := _none_of_ours(data, text):
+        raise FileError([f"{path}:1:1: {reason}"])
     if holds_cases(data):
         read_cases(path)
     elif _holds_signatures(data):
@@ -30,6 +40,17 @@ def _read(path: Path, settings: Settings | None) -> None:
         read_rules(path, settings)
     elif found := _named_by(parse_settings(text, str(path), path.parent)):
         raise ConfigError(found)
+
+
+def _none_of_ours(data: Any, text: str) -> str:
+    """Why nothing of this file can be read; empty: it can."""
+    if not text.strip():
+        return "is empty"
+    if not isinstance(data, dict):
+        return f"expected a configuration, rules, cases or signatures, found {kind_of(data)}"
+    if {"apiVersion", "kind"} <= set(data):
+        return f"is a Kubernetes object ({data['kind']}): `responder lint` reads hook manifests"
+    return ""
 
 
 def _holds_signatures(data: Any) -> bool:
@@ -70,10 +91,8 @@ def _read_template(path: Path) -> None:
 def _faults(read: Callable[[], object]) -> list[str]:
     try:
         read()
-    except (ConfigError, FileError) as error:
+    except (ConfigError, FileError, SignatureError) as error:
         return list(error.problems)
-    except SignatureError as error:
-        return [str(error)]
     except OSError as error:
         return [f"{error.filename}: cannot be read: {error.strerror}"]
     return []

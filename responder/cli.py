@@ -139,9 +139,10 @@ def _demo(commands: "Commands") -> None:
 
 def _check(commands: "Commands") -> None:
     parser = _command(
-        commands, "check", check, "every error of a configuration, rules or signature file, with its place",
-        "Which kind a file is, is told by its content. With a configuration the rules, signatures and templates\n"
-        "that it names are checked too. Errors go to standard error as file:line:column: reason.",
+        commands, "check", check, "every error of configuration, rules, cases, signatures, templates, with its place",
+        "Which kind a file is, is told by its content; a template is one that ends in .j2. With a configuration the\n"
+        "rules, signatures and templates that it names are checked too. Errors go to standard error as\n"
+        "file:line:column: reason.",
     )  # fmt: skip
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument(
@@ -174,7 +175,7 @@ def _rules(commands: "Commands") -> None:
         verbs, "replay", rules, "what a rules file would have done, beside what was done",
         "Over the store that --config names (also while the service runs), else over a service's history by its API,\n"
         "and over recordings. Incidents are played in the order of time over one state: what would have been done\n"
-        "counts for budgets, cooldowns, ceilings (of --config) and waves of recovery. What the record cannot tell, and\n"
+        "counts for budgets, cooldowns, ceilings (of --config) and waves of recovery. What no record can tell, and\n"
         "how that is taken, stands below the table.",
     )  # fmt: skip
     replay.add_argument("file", type=Path, metavar="FILE", help="rules")

@@ -53,7 +53,7 @@ def rules(arguments: argparse.Namespace) -> int:
 
 
 def diagnose(arguments: argparse.Namespace) -> int:
-    from responder.core.signatures import SignatureError
+    from responder.core.signaturefile import SignatureError
     from responder.diagnosing import as_json, as_text, diagnose_file
     from responder.terminal import coloured
 
@@ -71,7 +71,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
             status = _bad_input([f"{error.filename or name}: cannot be read: {error.strerror}"])
             continue
         except SignatureError as error:
-            return _bad_input([str(error)])
+            return _bad_input(error.problems)
         _say(as_json(found) if arguments.json else as_text(found, colours=colours))
     return status
 

@@ -16,7 +16,8 @@ import msgspec
 from responder.config import ConfigError, Settings, read_text
 from responder.core.rules import Rulebook
 from responder.core.rulesfile import RulesError, parse_rules
-from responder.core.signatures import SignatureError, Signatures
+from responder.core.signaturefile import SignatureError
+from responder.core.signatures import Signatures
 from responder.core.situation import Policy, Routes
 from responder.loading import Rules
 from responder.metrics import Metrics
@@ -134,7 +135,7 @@ def _signatures(settings: Settings) -> Signatures:
     try:
         return signatures(settings.signatures)
     except SignatureError as error:
-        raise ConfigError([str(error)]) from error
+        raise ConfigError(error.problems) from error
     except OSError as error:
         raise ConfigError([f"{error.filename}: cannot be read: {error.strerror}"]) from error
 

@@ -22,7 +22,7 @@ from responder.core.past import Past, moments
 from responder.core.reenactment import ASSUMED
 from responder.core.replaying import How, Replay, Row, RuleCount, replay, world_of
 from responder.core.rules import Rulebook
-from responder.core.signatures import SignatureError
+from responder.core.signaturefile import SignatureError
 from responder.core.situation import Policy
 from responder.core.strictyaml import FileError
 from responder.core.toldpast import past_of

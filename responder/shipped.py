@@ -6,7 +6,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from responder.core.signatures import Signatures, parse_signatures
+from responder.core.signaturefile import parse_signatures
+from responder.core.signatures import Signatures
 
 
 def signatures(extra: Sequence[Path] = (), *, check_samples: bool = False) -> Signatures:

@@ -20,13 +20,14 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from responder.core.actions import ActionKind, Mode, Switch, VerdictResult
 from responder.core.failure import StateLeft
+from responder.core.nearest import suggest
 from responder.core.past import Past
 from responder.core.reenactment import tried
 from responder.core.rules import Facts, Rulebook
 from responder.core.rulesfile import FIELDS
 from responder.core.shortcase import Stands, past_of_facts
 from responder.core.situation import Policy
-from responder.core.strictyaml import Document, FileError, Model, Path, kind_of, suggest
+from responder.core.strictyaml import Document, FileError, Model, Path, kind_of
 from responder.core.toldpast import past_of
 from responder.core.trial import Trial, World, lines
 from responder.core.vocabulary import WORDS

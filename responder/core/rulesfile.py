@@ -11,9 +11,10 @@ from responder.core.actions import ActionKind, Mode
 from responder.core.alert import Severity
 from responder.core.duration import Duration
 from responder.core.impossible import contradictions, never_done, never_matches, unreachable
+from responder.core.nearest import suggest
 from responder.core.rules import COMPARISON, Condition, Facts, Rule, RuleAction, Rulebook, glob
 from responder.core.signatures import Signatures
-from responder.core.strictyaml import Document, FileError, Model, Path, kind_of, suggest
+from responder.core.strictyaml import Document, FileError, Model, Path, kind_of
 from responder.core.vocabulary import WORDS
 
 FIELDS = tuple(field.name for field in msgspec.structs.fields(Facts))
@@ -120,15 +121,24 @@ def parse_rules(
     text: str, file: str, receivers: frozenset[str] | None, signatures: Signatures | None = None
 ) -> Rulebook:
     """Raises `RulesError` with everything that is wrong; nothing else. Without `receivers` any name may be one."""
+    names = known(receivers, signatures)
     try:
         document = Document(text, file)
-        reading = _Reading(document, document.read(_File), known(receivers, signatures))
+        reading = _Reading(document, _written(document, names), names)
     except FileError as error:
         raise RulesError(error.problems) from error
     rulebook = reading.rulebook()
     if reading.problems:
         raise RulesError(reading.problems)
     return rulebook
+
+
+def _written(document: Document, names: Known) -> _File:
+    try:
+        return document.read(_File)
+    except FileError as error:  # conditions are told of too: they are read apart from the rest
+        reading = _Reading(document, _File(version=1, rules=()), names)
+        raise FileError(document.in_order([*error.problems, *reading.faulty_conditions()])) from error
 
 
 class _Reading:
@@ -148,6 +158,15 @@ class _Reading:
                 self._fault(("rules", at), reason)
         defaults = self._written.defaults
         return Rulebook(rules, defaults.mode, defaults.budget, defaults.cooldown.total_seconds())
+
+    def faulty_conditions(self) -> list[str]:
+        """Of a file that is not right elsewhere."""
+        rules = self._document.data.get("rules") if isinstance(self._document.data, dict) else None
+        for at, rule in enumerate(rules if isinstance(rules, list) else ()):
+            when = rule.get("when") if isinstance(rule, dict) else None
+            if isinstance(when, dict):
+                list(self._conditions(when, ("rules", at, "when")))
+        return self.problems
 
     def _rule(self, at: int, written: _Rule) -> Rule:
         defaults = self._written.defaults

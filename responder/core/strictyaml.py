@@ -6,11 +6,12 @@ but `FileError`, whatever the text is.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from responder.core.nearest import suggest
 
 _CORE = "tag:yaml.org,2002:"
 _DEEPEST = 30
@@ -63,6 +64,10 @@ class Document:
         wanted = at if key else node
         return (wanted.start_mark.line + 1, wanted.start_mark.column + 1) if wanted else (1, 1)
 
+    def in_order(self, problems: Iterable[str]) -> list[str]:
+        """By line and column."""
+        return sorted(problems, key=lambda told: [int(n) for n in told.removeprefix(f"{self.file}:").split(":", 2)[:2]])
+
     def read(self, model: type[M]) -> M:
         """The data as a model; raises `FileError` with everything that is wrong with it."""
         try:
@@ -103,15 +108,6 @@ def _said(error: Mapping[str, Any]) -> str:
     return _EXPECTED.get(error["type"], text)
 
 
-def suggest(wrong: str, known: Iterable[str]) -> str:
-    """What would be right: the nearest word, or all of them."""
-    words = sorted(str(word) for word in known)
-    near = get_close_matches(wrong[:100], words, n=1)
-    if near:
-        return f", did you mean {near[0]}?"
-    return f", expected one of: {', '.join(words)}" if words else ""
-
-
 def kind_of(value: object) -> str:
     """What somebody wrote, for a message; never its content when it may be large."""
     if isinstance(value, str):
@@ -127,6 +123,9 @@ def _compose(text: str, file: str) -> yaml.Node | None:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else f"{file}:1:1"
+        begun = getattr(error, "context_mark", None)
+        if begun and mark and begun.line != mark.line:  # a quote that was never closed shows at the end of the file
+            reason = f"{reason}, {getattr(error, 'context', '')} that began in line {begun.line + 1}"
         raise FileError([f"{place}: {reason}"]) from error
     except RecursionError as error:
         raise FileError([f"{file}:1:1: nested too deeply"]) from error

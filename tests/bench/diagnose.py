@@ -12,7 +12,8 @@ import msgspec
 
 from responder.core.diagnosis import diagnose_text
 from responder.core.failure import Category, Diagnosis, Retry, StateLeft
-from responder.core.signatures import Signatures, parse_signatures
+from responder.core.signaturefile import parse_signatures
+from responder.core.signatures import Signatures
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 LEFT = {StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED}

@@ -41,21 +41,54 @@ def test_what_we_ship_has_no_faults(file: Path) -> None:
         ),
         (
             "signatures:\n  - {id: a, pattern: x, samples: [x], category: slow}\n",
-            "2:49: Invalid enum value 'slow'",
+            "2:49: 'slow' is no category, expected one of: admission-denied, already-exists, ",
         ),
         (
             "defaults:\n  says: failure\nsignatures: [{id: a, pattern: x, samples: [x], category: killed}]\n",
-            "2:3: Object contains unknown field `says`",
+            "2:3: says: unknown key, expected one of: database, source, tool, weight",
         ),
         ("listen: [\n", "2:1: "),
+        (" \n", "1:1: is empty"),
+        ("- a\n", "1:1: expected a configuration, rules, cases or signatures, found a list"),
+        ("hello\n", "1:1: expected a configuration, rules, cases or signatures, found 'hello'"),
+        (
+            "apiVersion: batch/v1\nkind: Job\n",
+            "1:1: is a Kubernetes object (Job): `responder lint` reads hook manifests",
+        ),
     ],
-    ids=["configuration", "rules", "rules without a version", "pattern", "category", "defaults", "no YAML"],
+    ids=[
+        *("configuration", "rules", "rules without a version", "pattern", "category", "defaults", "no YAML", "empty"),
+        *("list", "text", "manifest"),
+    ],
 )
 def test_a_fault_of_each_kind_of_file_has_line_and_column(tmp_path: Path, text: str, told: str) -> None:
     file = tmp_path / "file.yaml"
     file.write_text(text)
     (problem,) = problems_of(file)
     assert problem.startswith(f"{file}:{told}")
+
+
+def test_every_fault_of_rules_is_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(
+        "version: 1\nrules:\n"
+        "  - name: a\n    when: {catagory: killed}\n    do: [{resnyc: {}}]\n"
+        "  - name: b\n    when: {category: kiled}\n    mode: loud\n    do: [{alert: {}}]\n"
+    )
+    assert [problem.removeprefix(f"{file}:") for problem in problems_of(file)] == [
+        "4:12: catagory: unknown condition, did you mean category?",
+        "5:11: rules.0.do.0.resnyc: unknown key, did you mean resync?",
+        "7:22: 'kiled' is no category, did you mean killed?",
+        "8:11: rules.1.mode: expected 'shadow', 'approve' or 'live'",
+    ]
+
+
+def test_a_template_is_checked_by_itself(tmp_path: Path) -> None:
+    file = tmp_path / "slack.j2"
+    file.write_text("{{ title }}\n{% if %}\n")
+    (problem,) = problems_of(file)
+    assert problem.startswith(f"{file}:2")
+    assert problems_of(CONFIG / "templates/slack.j2") == []
 
 
 def test_what_a_configuration_names_is_checked_with_it(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from responder.core.signatures import SignatureError
+from responder.core.signaturefile import SignatureError
 from responder.shipped import signatures, snippet
 
 ROOT = Path(__file__).parents[2]

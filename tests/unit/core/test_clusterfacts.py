@@ -12,7 +12,8 @@ from responder.core.diagnosis import diagnose_text
 from responder.core.evidence import ClusterEvent, Gap, GapReason
 from responder.core.failure import Category, Diagnosis, Retry, StateLeft
 from responder.core.hooks import ContainerKind, HookRun
-from responder.core.signatures import Signatures, parse_signatures
+from responder.core.signaturefile import parse_signatures
+from responder.core.signatures import Signatures
 from responder.shipped import signatures
 from tests.unit.core.night import (
     at,

@@ -2,7 +2,8 @@
 
 from responder.core.failure import Category
 from responder.core.findings import Findings, LogLine, collect
-from responder.core.signatures import Says, parse_signatures
+from responder.core.signaturefile import parse_signatures
+from responder.core.signatures import Says
 
 SIGNATURES = parse_signatures(
     {

@@ -8,7 +8,7 @@ from responder.core.alert import Severity
 from responder.core.covering import covered_by
 from responder.core.rules import Condition, Facts, Rule, RuleAction, Rulebook, match
 from responder.core.rulesfile import RulesError, parse_rules
-from responder.core.signatures import parse_signatures
+from responder.core.signaturefile import parse_signatures
 
 RECEIVERS = frozenset({"dba", "slack-shop"})
 

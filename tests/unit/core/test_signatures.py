@@ -3,7 +3,7 @@
 import pytest
 
 from responder.core.failure import Category
-from responder.core.signatures import SignatureError, parse_signatures
+from responder.core.signaturefile import SignatureError, parse_signatures
 
 GOOD = """
 tools:
@@ -54,8 +54,8 @@ def test_an_unlisted_code_is_no_match() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "reason"),
     [
-        ("tool: ferry", "tolo: ferry", 7, "unknown field"),
-        ("history-conflict", "history-fight", 9, "history-fight"),
+        ("tool: ferry", "tolo: ferry", 10, "tolo: unknown key, did you mean tool?"),
+        ("history-conflict", "history-fight", 9, "'history-fight' is no category, did you mean history-conflict?"),
         ("tool: ferry", "tool: barge", 10, "there is no tool 'barge'"),
         ("    samples: ['number 1213']", "    samples: []", 15, "needs a sample"),
         ("samples: ['number 1213']", "samples: ['nothing like it']", 15, "does not match"),
@@ -68,16 +68,31 @@ def test_an_unlisted_code_is_no_match() -> None:
         ("['number 1213']", '["number 1213\\nand more"]', 15, "is more than a line"),
         ("codes: numbers", "codes: letters", 14, "no code table 'letters'"),
         ("id: ferry.number", "id: ferry.lost", 12, "of this id already"),
-        ("deadlock: [1213]", "dedlock: [1213]", 5, "unknown category 'dedlock'"),
+        ("deadlock: [1213]", "dedlock: [1213]", 5, "'dedlock' is no category, did you mean deadlock?"),
         ("    codes: numbers\n", "", 12, "needs a category or a code table"),
+        ("    pattern: 'number (?P<code>\\w+)'\n", "", 12, "pattern: missing"),
+        ("category: history-conflict", "weight: heavy", 9, "weight: Expected `int`, got `str`"),
+        ("{name: ferry, ", "{nam: ferry, name: ferry, ", 3, "nam: unknown key, did you mean name?"),
         ("signatures:", "signatures: [", 7, "expected"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_place_and_reason(old: str, new: str, line: int, reason: str) -> None:
     with pytest.raises(SignatureError) as refused:
         parse_signatures({"own.yaml": only(GOOD, old=old, new=new)})
-    assert (refused.value.file, refused.value.line) == ("own.yaml", line)
-    assert reason in str(refused.value)
+    (problem,) = refused.value.problems
+    assert problem.startswith(f"own.yaml:{line}:")
+    assert reason in problem
+
+
+def test_every_fault_is_told_at_once() -> None:
+    text = GOOD.replace("history-conflict", "history-fight").replace("codes: numbers", "code: numbers")
+    with pytest.raises(SignatureError) as refused:
+        parse_signatures({"own.yaml": text.encode()})
+    assert [problem.split(":")[1] for problem in refused.value.problems] == ["9", "14"]
+    text = GOOD.replace("['ferry: ", "['fairy: ").replace("['number 1213']", "['nothing']")
+    with pytest.raises(SignatureError) as refused:
+        parse_signatures({"own.yaml": text.encode()})
+    assert [problem.split(":")[1] for problem in refused.value.problems] == ["11", "15"]
 
 
 def test_a_fault_names_its_column() -> None:

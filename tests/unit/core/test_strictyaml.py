@@ -111,3 +111,11 @@ def test_a_list_with_one_faulty_item_is_not_called_too_short_as_well() -> None:
     with pytest.raises(FileError) as caught:
         Document("items: []\n", "f").read(Listing)
     assert caught.value.problems[0].startswith("f:1:8: items: ")
+
+
+def test_a_quote_that_was_never_closed_is_told_where_it_begins() -> None:
+    with pytest.raises(FileError) as refused:
+        Document('a: 1\nb: "c\nd: 2\n', "x.yaml")
+    assert refused.value.problems == [
+        "x.yaml:4:1: found unexpected end of stream, while scanning a quoted scalar that began in line 2"
+    ]

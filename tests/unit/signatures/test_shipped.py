@@ -8,7 +8,8 @@ import pytest
 
 from responder.core.failure import Category
 from responder.core.loglines import read
-from responder.core.signatures import Says, Signature, parse_signatures
+from responder.core.signaturefile import parse_signatures
+from responder.core.signatures import Says, Signature
 from tests.bench.diagnose import CORPUS, judge, measures, shipped, sources
 
 SHIPPED = shipped()
