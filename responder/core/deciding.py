@@ -34,7 +34,7 @@ from responder.core.limiting import due_at
 from responder.core.promotion import Block
 from responder.core.rules import Facts, Matching, Rule, RuleAction, Rulebook, match
 from responder.core.situation import Situation
-from responder.core.stopping import stale_job
+from responder.core.stopping import in_the_way, stale_job
 
 BY_HAND = "by hand"  # the rule's name of what a person orders
 _APPROVAL_LASTS = timedelta(hours=1)
@@ -42,12 +42,13 @@ _TRIES = 5  # of one decision
 
 
 def facts_of(situation: Situation, incident: Incident, diagnosis: Diagnosis, view: OperationView) -> Facts:
-    """What the rules may look at."""
+    """What the rules may look at. An old Job that stands in the way is the category, whatever failed before it: it is
+    what can be done something about, and no retry of what failed first means anything until it is gone."""
     app = situation.app
     subject = subject_of(app, situation.policy) if app is not None else None
     hook = incident.failing[0].hook if incident.failing else None
     return Facts(
-        category=diagnosis.category,
+        category=in_the_way(view) or diagnosis.category,
         retry=diagnosis.retry,
         state_left=diagnosis.state_left,
         confidence=diagnosis.confidence,

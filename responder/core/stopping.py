@@ -2,10 +2,12 @@
 
 from responder.core.actions import Reason
 from responder.core.argocd import OperationPhase
-from responder.core.attempts import OperationView
+from responder.core.attempts import AttemptHook, OperationView
 from responder.core.candidate import Candidate, word
-from responder.core.failure import Confidence, Retry
+from responder.core.failure import Category, Confidence, Retry
 from responder.core.hooks import ContainerKind, ContainerState, HookRun
+
+_IMMUTABLE = "field is immutable"  # what the API server says to an apply that would change a Job
 
 
 def waits(c: Candidate) -> Reason:
@@ -81,9 +83,27 @@ def stands(c: Candidate) -> Reason:
 
 def stale_job(view: OperationView) -> HookRun | None:
     """The finished Job of an earlier operation that answers for, or cannot be replaced by, this one's hook."""
+    hook = _stale_hook(view)
+    return hook.run if hook is not None else None
+
+
+def in_the_way(view: OperationView) -> Category | None:
+    """What kept the hook of an operation that has ended from running, while that Job still stands."""
+    hook = _stale_hook(view) if view.record.ended else None
+    if hook is None:
+        return None
+    return Category.IMMUTABLE_JOB if _IMMUTABLE in hook.result.message else Category.STALE_JOB
+
+
+def _stale_hook(view: OperationView) -> AttemptHook | None:
     for attempt in view.attempts:
         for hook in attempt.hooks:
-            finished = hook.run is not None and (hook.run.failed or hook.run.completed) and hook.run.gone_at is None
-            if finished and (hook.stale or "field is immutable" in hook.result.message):
-                return hook.run
+            stands = hook.run is not None and _finished_and_stays(hook.run)
+            if stands and (hook.stale or _IMMUTABLE in hook.result.message):
+                return hook
     return None
+
+
+def _finished_and_stays(run: HookRun) -> bool:
+    """One that is being deleted is held by Argo CD's finalizer at most: the next sync takes that off."""
+    return (run.failed or run.completed) is not None and (run.deleting_at or run.gone_at) is None

@@ -85,7 +85,9 @@ def written(story: Story) -> tuple[int, int]:
 async def test_a_finished_job_that_answers_for_the_next_sync_is_deleted_by_rule_and_the_hook_runs_again(
     story: Story,
 ) -> None:
-    await story.respond(rules=rule("out of the way", {"sync_phase": "PreSync"}, {"delete-hook": {}}))
+    await story.respond(
+        rules=rule("an old Job is in the way", {"category": ["stale-job", "immutable-job"]}, {"delete-hook": {}})
+    )
     database = Volume(story.installation.folder / "database")
     script = f"if [ -e tried.1 ]; then echo '42/u add_currency (12.3ms)'; else echo '{REFUSED}'; exit 1; fi"
     shop = await story.application({"hook.yaml": [database.hook(script, policy="HookSucceeded")]})

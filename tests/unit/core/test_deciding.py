@@ -313,6 +313,25 @@ def test_the_job_to_delete_is_named_with_its_uid() -> None:
     assert delete.action.target == "shop/db-migrate/db-migrate@-60"
 
 
+def test_an_old_job_in_the_way_is_what_rules_see_as_long_as_it_stands() -> None:
+    """Whatever the incident began with: nothing of it can run again before."""
+    old = job(-60, failed(-50), delete_policies=("HookSucceeded",))
+    immutable = hook(status="SyncFailed", hook_phase="Failed", message="spec.template: field is immutable")
+    refused = operation(FAILED_PHASE, told(1, immutable, 4), finished=5)
+    runs = operation(RUNNING, told(1, hook(hook_phase="Running"), 3))
+
+    assert category(situation((FAILED,), (old,))) == "stale-job"
+    assert category(situation((refused,), (old,))) == "immutable-job"
+    for going in ({"gone_at": at(6)}, {"deleting_at": at(6)}):
+        assert category(situation((FAILED,), (replace(old, **going),))) == SAFE.category
+    assert category(situation((runs,), (old,))) == SAFE.category  # Argo CD may be about to replace it
+    assert category(situation()) == SAFE.category
+
+
+def category(seen: Situation) -> str | None:
+    return facts_of(seen, incident(), SAFE, seen.views[-1]).category
+
+
 def test_a_run_that_goes_on_is_nothing_to_repeat() -> None:
     runs = operation(RUNNING, told(1, hook(hook_phase="Running"), 93), started=90)
 
