@@ -3,10 +3,10 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from responder.arguments import EXIT_CODES, Commands, Help, Run, asks_a_server, command, needs_config, seconds
 from responder.commands import (
     blocks,
     check,
@@ -27,11 +27,9 @@ from responder.commands import (
     snippets,
 )
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - argparse has no public name for it
-
-Run = Callable[[argparse.Namespace], int]
-_EXIT_CODES = "Exit codes: 0 good, 1 the answer is no or findings, 2 bad input, 3 not known yet, 4 could not ask."
+_BEGIN = """To begin with:
+  responder demo                                                      all of it, in memory
+  kubectl logs job/db-migrate | responder diagnose --exit-code 1 -    a log that you have"""
 _BROKEN_PIPE = 141  # as a shell has it; never 0: half an answer is none
 
 
@@ -53,7 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="responder",
         description="Names the cause of failed Argo CD hook migrations, says whether a retry is safe, acts by rules.",
-        epilog=f"{_EXIT_CODES} responder COMMAND --help says more.",
+        epilog=f"{_BEGIN}\n\n{EXIT_CODES}\nresponder COMMAND --help says more.",
+        formatter_class=Help,
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (
@@ -76,58 +75,24 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: "Commands", name: str, run: Run, text: str, more: str = "") -> argparse.ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}.\n\n{more}".strip(),
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    return parser
-
-
-def _needs_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="responder.yaml")
-
-
-def _asks_a_server(parser: argparse.ArgumentParser) -> None:
-    server = os.environ.get("RESPONDER_SERVER", "http://127.0.0.1:8080")
-    parser.add_argument(
-        "--server", default=server, metavar="URL", help=f"the responder; by $RESPONDER_SERVER, now {server}"
-    )
-    parser.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token to ask with")
-    parser.add_argument("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="for one question (10)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line, as the HTTP API gives it")
-
-
-def seconds(text: str) -> float:
-    """argparse names it in its message."""
-    value = float(text)
-    if not 0 <= value < 86400:
-        raise ValueError
-    return value
-
-
 # serve
 
 
-def _serve(commands: "Commands") -> None:
-    parser = _command(
+def _serve(commands: Commands) -> None:
+    parser = command(
         commands, "serve", serve, "run the service",
         "Watches the cluster, takes webhooks, records, diagnoses, acts by rules, alerts, serves pages and API.\n"
         "SIGTERM ends it within 20 s; nothing is lost, the next start goes on from what is recorded.\n"
         "Logs one JSON object a line on standard output; RESPONDER_LOG_LEVEL=DEBUG says more.",
     )  # fmt: skip
-    _needs_config(parser)
+    needs_config(parser)
 
 
 # demo
 
 
-def _demo(commands: "Commands") -> None:
-    parser = _command(commands, "demo", demo, "the main job, on a Kubernetes API server in memory: needs nothing else")
+def _demo(commands: Commands) -> None:
+    parser = command(commands, "demo", demo, "the main job, on a Kubernetes API server in memory: needs nothing else")
     parser.add_argument("--once", action="store_true", help="play to the end, print the report, verify it, end")
     parser.add_argument("--json", action="store_true", help="print the incidents, one JSON object a line")
     parser.add_argument("--replay", type=Path, metavar="DIR", help="play a recording of a real cluster, read-only")
@@ -137,8 +102,8 @@ def _demo(commands: "Commands") -> None:
 # check
 
 
-def _check(commands: "Commands") -> None:
-    parser = _command(
+def _check(commands: Commands) -> None:
+    parser = command(
         commands, "check", check, "every error of configuration, rules, cases, signatures, templates, with its place",
         "Which kind a file is, is told by its content; a template is one that ends in .j2. With a configuration the\n"
         "rules, signatures and templates that it names are checked too. Errors go to standard error as\n"
@@ -153,17 +118,14 @@ def _check(commands: "Commands") -> None:
 # rules
 
 
-def _rules(commands: "Commands") -> None:
-    parser = _command(
+def _rules(commands: Commands) -> None:
+    parser = command(
         commands, "rules", rules, "test rules by cases, replay them over what happened, explain or release one",
-        "test     cases with what must be decided, for the check of a pull request (config/RULES.md)\n"
-        "replay   what a rules file would have done, beside what was done\n"
-        "explain  every rule with each condition and the value seen, every guard with its reason\n"
-        "release  let a rule act again that was set to shadow since its resyncs mostly failed",
+        "config/RULES.md has all of it, with ten examples. responder rules test --help says more, and so on.",
     )  # fmt: skip
-    verbs = parser.add_subparsers(dest="what", required=True, metavar="test|replay|explain|release")
-    test = _command(
-        verbs, "test", rules, "run cases; 1 when one differs",
+    verbs = parser.add_subparsers(title="commands", dest="what", required=True, metavar="test|replay|explain|release")
+    test = command(
+        verbs, "test", rules, "run cases, for the check of a pull request; 1 when one differs",
         "A case file names its rules file (rules: rules.yaml, beside it), or --rules does.",
     )  # fmt: skip
     test.add_argument("files", nargs="+", type=Path, metavar="FILE", help="cases")
@@ -171,7 +133,7 @@ def _rules(commands: "Commands") -> None:
     test.add_argument("--config", type=Path, metavar="FILE", help="responder.yaml: whose receivers rules may name")
     test.add_argument("--every-rule", action="store_true", help="1 also when a rule decided in no case")
     test.add_argument("--json", action="store_true", help="one JSON object a case")
-    replay = _command(
+    replay = command(
         verbs, "replay", rules, "what a rules file would have done, beside what was done",
         "Over the store that --config names (also while the service runs), else over a service's history by its API,\n"
         "and over recordings. Incidents are played in the order of time over one state: what would have been done\n"
@@ -183,25 +145,25 @@ def _rules(commands: "Commands") -> None:
     replay.add_argument(
         "--recording", type=Path, action="append", default=[], metavar="DIR", help="of a real cluster; more than once"
     )
-    explain = _command(verbs, "explain", rules, "why each rule did, or did not, decide upon an incident")
+    explain = command(verbs, "explain", rules, "every condition with the value seen, every guard with its reason")
     explain.add_argument("incident", metavar="INCIDENT")
     for verb in (replay, explain):
         verb.add_argument("--config", type=Path, metavar="FILE", help="responder.yaml: read its store, ask no server")
-        _asks_a_server(verb)
-    release = _command(
+        asks_a_server(verb)
+    release = command(
         verbs, "release", rules, "let a rule act again that was set to shadow since its resyncs mostly failed",
         "In your name. What its resyncs met before is not held against it any more.",
     )  # fmt: skip
     release.add_argument("rule", metavar="RULE", help="its name in the rules file")
     release.add_argument("--why", default="", metavar="TEXT", help="for the audit")
-    _asks_a_server(release)
+    asks_a_server(release)
 
 
 # diagnose
 
 
-def _diagnose(commands: "Commands") -> None:
-    parser = _command(
+def _diagnose(commands: Commands) -> None:
+    parser = command(
         commands, "diagnose", diagnose, "name the cause in migration logs, and say whether to run again",
         "  kubectl logs job/db-migrate | responder diagnose --exit-code 1 -\n\n"
         "retry: safe (harmless, and may help), futile (harmless, fails again until something is changed), unsafe (may\n"
@@ -225,8 +187,8 @@ def _diagnose(commands: "Commands") -> None:
 # lint
 
 
-def _lint(commands: "Commands") -> None:
-    parser = _command(
+def _lint(commands: Commands) -> None:
+    parser = command(
         commands, "lint", lint, "weak points of hook manifests, before they fail at night",
         "  kustomize build . | responder lint -\n\n"
         "Reads every object of the files (several documents, or a List) as one sync: Jobs, and the Secrets and\n"
@@ -241,31 +203,37 @@ def _lint(commands: "Commands") -> None:
 # a running service
 
 
-def _incidents(commands: "Commands") -> None:
-    parser = _command(
+def _incidents(commands: Commands) -> None:
+    parser = command(
         commands, "incidents", incidents, "list incidents, show one, or export one",
         "list is newest first. export prints one JSON object, the incident and its logs, redacted as they are stored:\n"
         "a case to attach to a report, or for a test to read.",
     )  # fmt: skip
     parser.add_argument("what", nargs="?", default="list", choices=["list", "show", "export"])
     parser.add_argument("incident", nargs="?", metavar="INCIDENT", help="its id, for show and export")
-    parser.add_argument("--state", help="firing, acknowledged, resolved, superseded")
-    parser.add_argument("--project")
-    parser.add_argument("--application", metavar="NAMESPACE/NAME")
-    parser.add_argument("--category")
+    parser.add_argument("--state", metavar="WORD", help="firing, acknowledged, resolved, superseded")
+    parser.add_argument("--project", metavar="NAME", help="of the AppProject")
+    parser.add_argument("--application", metavar="NAMESPACE/NAME", help="of the Application")
+    parser.add_argument("--category", metavar="WORD", help="of the cause: lock-timeout, connection-refused...")
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (50)")
-    _asks_a_server(parser)
+    asks_a_server(parser)
 
 
-def _gate(commands: "Commands") -> None:
-    parser = _command(
+def _gate(commands: Commands) -> None:
+    parser = command(
         commands, "gate", gate, "may this revision go on? 0 success, 1 failure, 3 pending, 4 could not ask",
         "Name the service, environment and revision, or the namespace, application and revision.\n"
         "Fails closed: whatever is not known is no success. With --for sync, asked by a hook of the sync itself,\n"
         "the revision is that of the running operation, and the environments before it are asked.",
     )  # fmt: skip
-    for name in ("service", "environment", "namespace", "application", "revision"):
-        parser.add_argument(f"--{name}", default="")
+    for name, text in (
+        ("service", "as promotion.service_label names it; project/name where nothing does"),
+        ("environment", "as promotion.environment_label names it; the destination where nothing does"),
+        ("namespace", "of the Application, instead of service and environment"),
+        ("application", "its name"),
+        ("revision", "that is to go on: a commit, or a chart's version; several with a comma, in the order of sources"),
+    ):
+        parser.add_argument(f"--{name}", default="", metavar="NAME", help=text)
     parser.add_argument(
         "--image",
         action="append",
@@ -282,24 +250,25 @@ def _gate(commands: "Commands") -> None:
         "--fail-open", action="store_true", help="0 when nobody answers; a token that is refused stays an error"
     )
     parser.add_argument("--termination-log", type=Path, metavar="FILE", help="the answer there too, for a Pod's status")
-    _asks_a_server(parser)
+    asks_a_server(parser)
 
 
-def _blocks(commands: "Commands") -> None:
-    parser = _command(
+def _blocks(commands: Commands) -> None:
+    parser = command(
         commands, "blocks", blocks, "promotion blocks in force; add holds a service back, lift ends one, in your name"
     )
     parser.add_argument("what", nargs="?", default="list", choices=["list", "add", "lift"])
     parser.add_argument("block", nargs="?", metavar="BLOCK", help="its id, for lift; the service, for add")
     parser.add_argument("--why", default="", metavar="TEXT", help="for the audit, and for whom it holds back")
-    parser.add_argument("--environment", action="append", default=[], help="for add; may be given several times (all)")
-    parser.add_argument("--revision", action="append", default=[], help="for add; may be given several times (all)")
+    for name in ("environment", "revision"):
+        text = "for add: held there alone; may be given several times (all)"
+        parser.add_argument(f"--{name}", action="append", default=[], metavar="NAME", help=text)
     parser.add_argument("--for", default="", metavar="TIME", help="for add: 2h, 30m (until it is lifted)")
-    _asks_a_server(parser)
+    asks_a_server(parser)
 
 
-def _decisions(commands: "Commands") -> None:
-    parser = _command(
+def _decisions(commands: Commands) -> None:
+    parser = command(
         commands, "decisions", decisions, "approve or decline what a rule wants and waits for a person",
         "responder incidents show INCIDENT tells the decision and the evidence version. Approval is bound to what you\n"
         "saw: when the evidence changed since, the answer is no (1), and you look again.",
@@ -307,26 +276,26 @@ def _decisions(commands: "Commands") -> None:
     parser.add_argument("what", choices=["approve", "decline"])
     parser.add_argument("decision", metavar="DECISION")
     parser.add_argument("--evidence", default="", metavar="VERSION", help="evidence version that you saw, to approve")
-    _asks_a_server(parser)
+    asks_a_server(parser)
 
 
 # neighbours
 
 
-def _receivers(commands: "Commands") -> None:
-    parser = _command(commands, "receivers", receivers, "send a test alert to one receiver, as a real one is sent")
+def _receivers(commands: Commands) -> None:
+    parser = command(commands, "receivers", receivers, "send a test alert to one receiver, as a real one is sent")
     parser.add_argument("what", choices=["test"])
     parser.add_argument("name", metavar="NAME", help="of the receiver in responder.yaml")
-    _needs_config(parser)
+    needs_config(parser)
 
 
-def _snippets(commands: "Commands") -> None:
-    parser = _command(commands, "snippets", snippets, "what to paste into neighbours")
+def _snippets(commands: Commands) -> None:
+    parser = command(commands, "snippets", snippets, "what to paste into neighbours")
     parser.add_argument("name", choices=["argocd"], help="argocd: for its argocd-notifications-cm")
 
 
-def _doctor(commands: "Commands") -> None:
-    parser = _command(
+def _doctor(commands: Commands) -> None:
+    parser = command(
         commands, "doctor", doctor, "what is wrong in this cluster, each with its remedy",
         "Run it where the service runs, with the service's own rights (kubectl exec deploy/hook-responder -- ...):\n"
         "  responder doctor --config /etc/hook-responder/responder.yaml\n"
@@ -336,7 +305,7 @@ def _doctor(commands: "Commands") -> None:
         "1 when there is something to mend (notes are not), 4 when an API server does not answer.\n"
         "--json prints one finding a line: id, severity (critical, warning, note), title, details, remedy.",
     )  # fmt: skip
-    _needs_config(parser)
+    needs_config(parser)
     parser.add_argument("--json", action="store_true", help="one finding a line")
     parser.add_argument("--kubeconfig", type=Path, metavar="FILE", help="look with its rights, from outside the Pod")
     parser.add_argument("--context", metavar="NAME", help="of the kubeconfig")
@@ -349,17 +318,15 @@ def _doctor(commands: "Commands") -> None:
 # the store
 
 
-def _store(commands: "Commands") -> None:
-    backup = _command(commands, "backup", run_backup, "a consistent copy of the store, also while the service runs")
-    restore = _command(
+def _store(commands: Commands) -> None:
+    backup = command(commands, "backup", run_backup, "a consistent copy of the store, also while the service runs")
+    restore = command(
         commands, "restore", run_restore, "put a backup in place; acts stay off until a person releases them"
     )
-    migrate = _command(commands, "migrate", run_migrate, "bring the store to this version's schema, as serve does too")
-    purge = _command(
-        commands, "purge", run_purge, "remove an incident, its logs and deliveries; the audit keeps a line"
-    )
+    migrate = command(commands, "migrate", run_migrate, "bring the store to this version's schema, as serve does too")
+    purge = command(commands, "purge", run_purge, "remove an incident, its logs and deliveries; the audit keeps a line")
     for parser in (backup, restore):
         parser.add_argument("file", type=Path, metavar="FILE")
     purge.add_argument("incident", metavar="INCIDENT")
     for parser in (backup, restore, migrate, purge):
-        _needs_config(parser)
+        needs_config(parser)
