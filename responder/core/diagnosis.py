@@ -209,7 +209,7 @@ def _because(log: Findings, cause: Cause) -> tuple[Because, ...]:
     lines = [f.line for f in sorted(cause.because, key=lambda f: -f.signature.weight)]
     if cause.category is not Category.NONE:
         lines += [f.line for f in log.saying(Says.ROLLED_BACK, Says.KEPT)[:2]]
-        lines += [f.line for f in log.saying(Says.STARTED, Says.FINISHED)[-2:]]
+        lines += [f.line for f in _how_far(log)]
         if cause.refused or cause.signal:
             lines += _last_words(log)
         lines += [f.line for f in _messages(log, cause)]
@@ -227,6 +227,12 @@ def _messages(log: Findings, cause: Cause) -> list[Finding]:
     at = cause.finding.order
     beside = [f for f in log.saying(Says.TOOL) if "message" in f.groups and abs(f.order - at) <= _BESIDE_CODE]
     return sorted(beside, key=lambda f: abs(f.order - at))[:1]
+
+
+def _how_far(log: Findings) -> list[Finding]:
+    """In the tool's words; the frames of a trace only where it has none."""
+    told = log.saying(Says.STARTED, Says.FINISHED)
+    return ([f for f in told if "frame" not in f.groups] or told)[-2:]
 
 
 def _last_words(log: Findings) -> list[LogLine]:

@@ -501,3 +501,11 @@ def test_a_long_log_is_read_as_a_stream() -> None:
     found = diagnose_lines(lines(), SHIPPED, exit_code=1)
     assert found.category is Category.LOCK_TIMEOUT
     assert found.because[0].line == 200_001
+
+
+def test_how_far_it_came_is_told_in_the_tools_words_before_the_frames_of_a_trace() -> None:
+    begun = "Migrating: 2026_10_03_101500_add_iban"
+    error = "SQLSTATE[42S21]: Column already exists: 1060 Duplicate column name 'iban'"
+    frame = "#6 /app/database/migrations/2026_10_03_101500_add_iban.php(21): Illuminate\\Support\\Facades\\Facade::x()"
+    assert [b.text for b in of(f"{begun}\n{error}\n{frame}").because] == [begun, error]
+    assert [b.text for b in of(f"{error}\n{frame}").because] == [error, frame]
