@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from responder.cli import main
 from responder.config import ReceiverConfig
 from responder.core.diagnosis import diagnose_lines
 from responder.core.failure import Category
@@ -59,6 +60,17 @@ def test_the_example_signature_names_the_cause(tmp_path: Path) -> None:
     found = diagnose_lines(log, signatures([file]), exit_code=1)
     assert (found.category, found.key_line) == (Category.READ_ONLY, log[1])
     assert found.advice == "The ledger opens at six. Run it again then."
+
+
+def test_the_log_in_the_tree_is_judged_as_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shown,) = re.findall(r"^\$ \.venv/bin/responder (.*)\n((?:.*\n)*?)```", TEXT, re.MULTILINE)
+    command, lines = shown
+    monkeypatch.chdir(ROOT)
+    assert main(command.split()) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in lines.splitlines() if line not in (*told, "  ...")] == []
 
 
 def test_every_route_exists() -> None:
