@@ -6,7 +6,7 @@ Format: README of the recordings. By watches and followers of its own: what the 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -15,8 +15,9 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from responder.demo.logs import runs_of
 from tests.cluster.application import API
-from tests.cluster.kubernetes import Json, Kubernetes, path
+from tests.cluster.kubernetes import Json, Kubernetes, RefusedError, path
 from tests.contract.kubernetes.cluster import hang_up
 
 VARIABLE = "RESPONDER_TEST_RECORD"  # the folder: each story writes one below it
@@ -28,6 +29,7 @@ _WATCHED = {
 }
 _ENDLESS = aiohttp.ClientTimeout(total=None)
 _PAUSE = 0.2
+_BROKEN = (aiohttp.ClientError, ConnectionError, TimeoutError)
 _SECRET = {"authorization", "cookie"}  # headers that no recording has
 _HOP = {"host", "content-length", "transfer-encoding", "connection"}
 
@@ -40,6 +42,7 @@ class Recording:
         self._namespace = namespace
         self._folder = folder
         self._target = target
+        self._held: dict[str, dict[str, Json]] = {name: {} for name in _WATCHED}  # the last of each object, by its uid
         self._followed: set[tuple[str, str, int]] = set()
         self._followers = asyncio.TaskGroup()
 
@@ -63,38 +66,68 @@ class Recording:
         async with self._followers:
             for name, (version, kind) in _WATCHED.items():
                 where = path(version, kind, self._namespace)
-                self._followers.create_task(_again(partial(self._watch, name, where)))
+                self._followers.create_task(_again(partial(self._watch, name, kind, where)))
 
-    async def _watch(self, name: str, where: str) -> None:
-        async with self._kubernetes.session.get(where, params={"watch": "true"}, timeout=_ENDLESS) as response:
+    async def _watch(self, name: str, kind: str, where: str) -> None:
+        """What is there first: what went while a watch was broken is told as deleted."""
+        listed = await self._kubernetes.call("GET", where)
+        there = {item["metadata"]["uid"]: item for item in listed["items"]}
+        for gone in self._held[name].keys() - there.keys():
+            self._seen(name, "DELETED", self._held[name][gone])
+        for item in there.values():
+            self._seen(name, "ADDED", {"apiVersion": listed["apiVersion"], "kind": kind, **item})
+        asked = {"watch": "true", "resourceVersion": listed["metadata"]["resourceVersion"]}
+        async with self._kubernetes.session.get(where, params=asked, timeout=_ENDLESS) as response:
             try:
+                response.raise_for_status()
                 async for line in response.content:
-                    self._seen(name, json.loads(line))
+                    change = json.loads(line)
+                    if change["type"] == "ERROR":
+                        return
+                    self._seen(name, change["type"], change["object"])
             finally:
                 hang_up(response)
 
-    def _seen(self, name: str, change: Json) -> None:
-        changed = change["object"]
-        changed.get("metadata", {}).pop("managedFields", None)
-        self._write(f"{name}.jsonl", {"t": _now(), "type": change["type"], "object": changed})
-        if name == "pods":
-            for container, restart in _begun(changed):
-                run = (changed["metadata"]["name"], container, restart)
-                if run not in self._followed:
-                    self._followed.add(run)
-                    self._followers.create_task(self._follow(*run))
+    def _seen(self, name: str, change: str, item: Json) -> None:
+        meta = item["metadata"]
+        meta.pop("managedFields", None)
+        held = self._held[name].get(meta["uid"], {"metadata": {}})
+        if change == "ADDED" and held["metadata"].get("resourceVersion") == meta["resourceVersion"]:
+            return  # a watch began anew
+        if change == "DELETED":
+            self._held[name].pop(meta["uid"], None)
+        else:
+            self._held[name][meta["uid"]] = item
+        self._write(f"{name}.jsonl", {"t": _now(), "type": change, "object": item})
+        for container, restart, _ in runs_of(item) if name == "pods" else ():
+            run = (meta["name"], container, restart)
+            if run not in self._followed:
+                self._followed.add(run)
+                self._followers.create_task(self._follow(meta["uid"], *run))
 
-    async def _follow(self, pod: str, container: str, restart: int) -> None:
+    async def _follow(self, uid: str, pod: str, container: str, restart: int) -> None:
+        """From its first line, again from there while the container runs and a connection broke."""
         began, text = _now(), ""
         try:
-            with contextlib.suppress(AssertionError, aiohttp.ClientError):  # it is gone: that much was to be had
-                asked = {"container": container, "timestamps": "true"}
-                async with self._kubernetes.follow_log(self._namespace, pod, **asked) as log:
-                    while part := await log.read(65536):
-                        text += part.decode(errors="replace")
+            while True:
+                read = await self._read(pod, container)
+                text = read if read.startswith(text) else text
+                await asyncio.sleep(_PAUSE)
+                if (container, restart, False) not in runs_of(self._held["pods"].get(uid, {})):
+                    return
         finally:
             told = {"t": began, "pod": pod, "container": container, "restart": restart, "text": text, "ended": _now()}
             self._write("logs/followed.jsonl", {**told, "status": 200})
+
+    async def _read(self, pod: str, container: str) -> str:
+        """As much as was to be had."""
+        read = b""
+        with contextlib.suppress(AssertionError, *_BROKEN):
+            asked = {"container": container, "timestamps": "true"}
+            async with self._kubernetes.follow_log(self._namespace, pod, **asked) as log:
+                while part := await log.read(65536):
+                    read += part
+        return read.decode(errors="replace")
 
     async def _hand_on(self, request: web.Request) -> web.Response:
         body, came = await request.read(), _now()
@@ -118,17 +151,9 @@ class Recording:
 async def _again(watch: Callable[[], Awaitable[None]]) -> None:
     """A watch that broke begins anew, and tells again what is there."""
     while True:
-        with contextlib.suppress(aiohttp.ClientError, ConnectionError, TimeoutError):
+        with contextlib.suppress(RefusedError, *_BROKEN):
             await watch()
         await asyncio.sleep(_PAUSE)
-
-
-def _begun(pod: Json) -> Iterator[tuple[str, int]]:
-    """Containers that run or have run, with the number of that run."""
-    status = pod.get("status", {})
-    for one in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
-        if one["state"].keys() & {"running", "terminated"}:
-            yield one["name"], one["restartCount"]
 
 
 def _parsed(body: bytes) -> object:

@@ -94,7 +94,8 @@ async def _gate(http: aiohttp.ClientSession, happenings: list[Happening]) -> dic
     apps = [h.object for h in happenings if h.kind == "Application"]
     found = {}
     for revision in [*dict.fromkeys(filter(None, map(_revision, apps))), _NEVER_SEEN]:
-        asked = {"namespace": "argocd", "application": apps[0]["metadata"]["name"], "revision": revision}
+        meta = apps[0]["metadata"]
+        asked = {"namespace": meta["namespace"], "application": meta["name"], "revision": revision}
         async with http.get("/v1/gate", params=asked) as answer:
             found["other" if revision == _NEVER_SEEN else revision[:7]] = (await answer.json())["result"]
     return found
