@@ -185,22 +185,24 @@ def _decision(decision: dict[str, Any]) -> Iterator[str]:
 def export_incident(server: Server, arguments: Namespace) -> int:
     """A case: the incident and every log that is kept of it, redacted as they are stored."""
     incident = _incident(server, arguments)
-    hrefs = dict.fromkeys(_hrefs(incident["operations"]))
-    logs = {href: server.ask("GET", f"{quote(href)}?format=json")["lines"] for href in hrefs}
+    logs: dict[str, list[Any]] = {}
+    for log in _logs(incident["operations"]):  # of a container that printed nothing, nothing is kept
+        href = log["href"]
+        logs[href] = server.ask("GET", f"{quote(href)}?format=json")["lines"] if log["lines"] else []
     sys.stdout.write(json.dumps({"schema": 1, "incident": incident, "logs": logs}, indent=2) + "\n")
     return GOOD
 
 
-def _hrefs(value: Any) -> Iterator[str]:
-    """Of logs, wherever they stand in an operation."""
+def _logs(value: Any) -> Iterator[dict[str, Any]]:
+    """Wherever they stand in an operation."""
     if isinstance(value, dict):
         if isinstance(log := value.get("log"), dict) and str(log.get("href", "")).startswith("/v1/logs/"):
-            yield log["href"]
+            yield log
         for inner in value.values():
-            yield from _hrefs(inner)
+            yield from _logs(inner)
     if isinstance(value, list):
         for inner in value:
-            yield from _hrefs(inner)
+            yield from _logs(inner)
 
 
 def _incident(server: Server, arguments: Namespace) -> dict[str, Any]:

@@ -193,4 +193,4 @@ def namespaces_of_pods(happenings: list[Happening]) -> dict[str, str]:
 
 def projects_of(happenings: list[Happening]) -> set[str]:
     """Their AppProjects: a recording says which, and not what they allow."""
-    return {h.object["spec"]["project"] for h in happenings if h.kind == "Application"}
+    return {h.object.get("spec", {}).get("project") or "default" for h in happenings if h.kind == "Application"}

@@ -151,6 +151,14 @@ async def test_an_export_has_the_incident_and_its_logs_and_no_secret(
     assert [line["number"] for line in kept] == list(range(1, len(kept) + 1))
 
 
+async def test_a_container_that_printed_nothing_is_exported_too(
+    ask: Ask, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    incident = await world.fail("")
+    assert await ask("incidents", "export", incident.id) == 0
+    assert list(json.loads(capsys.readouterr().out)["logs"].values()) == [[]]
+
+
 async def test_an_unknown_incident_is_said_to_be_one(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
     assert await ask("incidents", "show", "../blocks") == 4
     assert capsys.readouterr().err == "404 Not Found: there is no incident ../blocks\n"

@@ -204,8 +204,8 @@ class World:
         self.cluster.apps[key] = msgspec.structs.replace(app, operation=state_of(record))
         self.cluster.records[key] = [record]
         self.cluster.runs[key] = [run]
-        chunk = chunk_of(f"pod-{key.name}/migrate/0", lines, dropped)
-        await self.store.commit(PutOperation(record), PutHookRun(key, run), AppendLog(chunk))
+        kept = [AppendLog(chunk_of(f"pod-{key.name}/migrate/0", lines, dropped))] if lines else []
+        await self.store.commit(PutOperation(record), PutHookRun(key, run), *kept)
         await self.reconciler.step(key)
         incident = self.reconciler.loader.incident_of(key)
         assert incident is not None
