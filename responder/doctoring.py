@@ -16,10 +16,10 @@ import msgspec
 import yaml
 from prometheus_client import CollectorRegistry
 
-from responder.app import connect
 from responder.cluster.doctor import examine
 from responder.cluster.errors import ApiError
 from responder.config import ClusterConfig, ConfigError, ReceiverConfig, Settings, read_key, read_secret
+from responder.connecting import connect
 from responder.core import selfcheck
 from responder.core.checkup import Finding, Severity, count, in_order, mended_by_somebody
 from responder.exits import COULD_NOT_ASK, GOOD, NO

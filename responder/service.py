@@ -16,10 +16,11 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from responder import auditing
-from responder.app import Responder, connect
+from responder.app import Responder
 from responder.cluster.errors import ApiError
 from responder.cluster.lease import Lease, LeaseLostError
 from responder.config import Settings
+from responder.connecting import connect
 from responder.exits import COULD_NOT_ASK, GOOD
 from responder.metrics import Metrics
 from responder.ports import StoreError
