@@ -51,6 +51,8 @@ def find_cause(log: Findings, exit_code: int | None) -> Cause:
     if not standing and exit_code is None:
         return _none() if not failures or log.saying(Says.FINISHED, Says.DONE) else _unknown()
     cause = _chosen(standing, while_connecting=_while_connecting(log))
+    if cause.finding is None and _through_a_migration(log):
+        cause = Cause(Category.CODE_ERROR, Confidence.GUESS, refused=True)
     lasting = any(f.category is cause.category and f.signature.passes is False for f in failures)
     return msgspec.structs.replace(cause, passes=False) if lasting else cause
 
@@ -60,6 +62,11 @@ def _without_notices(log: Findings, failures: list[Finding]) -> list[Finding]:
     opened = (f.order for f in log.saying(Says.TOOL) if "notice" in f.groups)
     within = {order + n for order in opened for n in range(1, _NOTICE_LINES)}
     return [f for f in failures if f.order not in within or not _MEMBER.search(f.line.text)]
+
+
+def _through_a_migration(log: Findings) -> bool:
+    """A trace passes through a migration, and nothing that anybody documents was said: its own code may have raised."""
+    return any("frame" in f.groups for f in log.saying(Says.STARTED))
 
 
 def _none() -> Cause:
@@ -92,6 +99,10 @@ def _standing(log: Findings, failures: list[Finding]) -> list[Finding]:
         return complaint.order < max((last, *later))
 
     standing = [f for f in failures if not (f.connecting and over(f))]
+    if standing and all(f.category is Category.CODE_ERROR and f.signature.weight < _GENERIC for f in standing):
+        # Nobody waits for a setting: what came before by its place is output that was buffered.
+        unset = [f for f in failures if f.category is Category.MISSING_CONFIG and f.order >= standing[0].order]
+        standing = sorted([*standing, *unset], key=lambda f: f.order)
     loud = [f for f in standing if not f.quiet]
     return loud or standing
 

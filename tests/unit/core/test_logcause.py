@@ -33,6 +33,9 @@ GONE = 'ERROR:  relation "x" does not exist'
         ("working", 137, Category.KILLED, Confidence.CERTAIN),
         (GONE, 137, Category.MISSING_OBJECT, Confidence.CERTAIN),
         ("ModuleNotFoundError: No module named 'x'", 1, Category.IMPORT_ERROR, Confidence.LIKELY),
+        ("ledger.errors.RateMissing: no rate for that day", 1, Category.CODE_ERROR, Confidence.GUESS),
+        ("Error: no rate\n    at exports.up (/app/migrations/3_x.js:3:9)", 1, Category.CODE_ERROR, Confidence.GUESS),
+        ("Error: no rate\n    at load (/app/lib/rates.js:3:9)", 1, Category.UNKNOWN, Confidence.GUESS),
     ],
 )
 def test_cause_and_confidence(text: str, exit_code: int | None, category: Category, confidence: Confidence) -> None:
@@ -74,3 +77,10 @@ def test_what_is_known_to_pass_by_itself(text: str, *, passes: bool) -> None:
 def test_a_signal_is_named() -> None:
     assert [cause("", code).signal for code in (130, 137, 139, 143)] == ["SIGINT", "SIGKILL", "SIGSEGV", "SIGTERM"]
     assert [cause("", code).passes for code in (137, 143)] == [False, True]
+
+
+def test_a_setting_that_is_missing_is_not_over_because_other_output_was_buffered() -> None:
+    unset = 'KeyError: key not found: "RATES_URL"'
+    begun = "== 20261003101500 AddRates: migrating =="
+    assert cause(f"rake aborted!\n{unset}\n{begun}").category is Category.MISSING_CONFIG
+    assert cause(f"{unset}\n{begun}\n{GONE}").category is Category.MISSING_OBJECT
