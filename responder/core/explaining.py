@@ -12,7 +12,8 @@ import msgspec
 
 from responder.core.actions import ActionKind, Decision
 from responder.core.deciding import Case, decide, facts_of
-from responder.core.report import DecisionOut, decision_out
+from responder.core.report import decision_out
+from responder.core.reportshape import DecisionOut
 from responder.core.rules import Rule, RuleAction, Rulebook, RuleResult, match
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from responder.core.explaining import ExplainOut
-from responder.core.report import DecisionOut
+from responder.core.reportshape import DecisionOut
 from responder.core.wording import next_step
 from responder.web.excerpts import Excerpt, excerpts
 from responder.web.faces import Faces

@@ -11,7 +11,8 @@ from responder.core.argocd import AppKey
 from responder.core.duration import parse_duration
 from responder.core.failure import Category
 from responder.core.incident import Incident, IncidentState
-from responder.core.report import AppOut, DecisionOut, IncidentOut, decision_out
+from responder.core.report import decision_out
+from responder.core.reportshape import AppOut, DecisionOut, IncidentOut
 from responder.ports import IncidentQuery
 from responder.web.access import operator
 from responder.web.faces import Faces, faces_of

@@ -7,7 +7,8 @@ import msgspec
 from responder.core.attempts import Admission, OperationView, join
 from responder.core.failure import Diagnosis
 from responder.core.incident import Incident
-from responder.core.report import IncidentOut, report
+from responder.core.report import report
+from responder.core.reportshape import IncidentOut
 from responder.desk import NotFoundError
 from responder.web.faces import Faces
 

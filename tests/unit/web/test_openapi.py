@@ -6,7 +6,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 import pytest
 
-from responder.core.report import IncidentOut
+from responder.core.reportshape import IncidentOut
 from responder.web.app import build
 from responder.web.incidents import ROUTES
 from tests.unit.web.world import Client, World, redacted
