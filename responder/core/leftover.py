@@ -68,6 +68,11 @@ class _Run(msgspec.Struct, frozen=True):
         return bool(self.started or self.finished or self.steps)
 
     @property
+    def reconnecting(self) -> bool:
+        """Once begun, a setting that is missing is the migration's own affair."""
+        return self.cause.connecting and not (self.begun and self.cause.category is Category.MISSING_CONFIG)
+
+    @property
     def torn(self) -> bool:
         """The client or its connection was cut off: nobody could clean up."""
         return self.cause.category is Category.KILLED or (
@@ -214,7 +219,7 @@ def _by_scope(run: _Run) -> Left | None:
         return _finished_before(run)
     if run.database is None and tool.scope:
         return _on_any_database(run, tool)
-    if run.cause.connecting and not run.finished:
+    if run.reconnecting and not run.finished:
         return Left(
             StateLeft.UNKNOWN, "a new connection failed after migrations had begun; what became of them is not shown"
         )
@@ -241,15 +246,13 @@ def _finished_before(run: _Run) -> Left | None:
 
 def _on_any_database(run: _Run, tool: Tool) -> Left | None:
     """An error of the program's own names no database, and what a transaction covers depends on it."""
-    if run.finished or run.torn or run.cause.connecting or not run.begun:
+    if run.finished or run.torn or run.reconnecting or not run.begun:
         return _finished_before(run)
     if _rolled_back(run):
         return Left(StateLeft.NONE, f"{tool.name} says that it took the migration back")
     if run.log.saying(Says.KEPT):
         return _by_statement(run, tool)
-    return Left(
-        StateLeft.NONE, "nothing that was done before is shown, nor the database: look all the same"
-    )
+    return Left(StateLeft.NONE, "nothing that was done before is shown, nor the database: look all the same")
 
 
 def _announced(run: _Run) -> bool:

@@ -58,6 +58,7 @@ def test_a_killed_runner_keeps_its_lock_where_the_lock_is_a_row() -> None:
     assert left("Applying: 3_x.sql", "dbmate", "postgres", 137).state is StateLeft.NONE
 
 
+REFUSED = "connect: connection refused"
 RAISED = "ZeroDivisionError: division by zero"
 
 
@@ -69,6 +70,8 @@ RAISED = "ZeroDivisionError: division by zero"
         ("== 3 X: migrating ==\n   -> 0.1s\nthis and all later migrations canceled:\nNameError: x", "rails", None),
         (f"  Applying shop.0002_x...\n{RAISED}", None, StateLeft.UNKNOWN),
         (RAISED, "yoyo", StateLeft.NONE),
+        ("  Applying shop.0002_x...\nKeyError: 'RATES_URL'", "django", StateLeft.NONE),
+        (f"  Applying shop.0002_x...\n{REFUSED}", "django", StateLeft.UNKNOWN),
     ],
 )
 def test_an_error_that_names_no_database(text: str, tool: str | None, state: StateLeft | None) -> None:
