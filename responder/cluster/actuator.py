@@ -10,6 +10,7 @@ from typing import Any, Protocol, assert_never
 
 import msgspec
 
+from responder.cluster import bodies
 from responder.cluster.errors import UNREADABLE, ApiError, Conflict, NotFound, TooManyRequests, Unavailable
 from responder.cluster.reviews import Permissions
 from responder.core.actions import (
@@ -25,15 +26,12 @@ from responder.core.actions import (
     Switch,
     Terminate,
 )
-from responder.core.appwire import INFO_ACTION, NotAnApplicationError, decode_application
+from responder.core.appwire import NotAnApplicationError, decode_application
 from responder.core.argocd import AppKey, Application, OperationPhase, OperationRecord
 from responder.core.hooks import HookRun
 from responder.core.stopping import running_in
 from responder.ports import Clock
 
-USERNAME = "argocd-hook-responder"
-_HOOK_FINALIZER = "argocd.argoproj.io/hook-finalizer"
-_INFO_TOUCHED = "hook-responder.io/touched"
 _TRIES = 5
 _TOUCH_AFTER = timedelta(seconds=5)
 _WITHDRAW_AFTER = timedelta(seconds=60)
@@ -93,7 +91,7 @@ class Actuator:
         namespace, name = self._killswitch
         try:
             raw = await self._argocd.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
-            data = msgspec.json.decode(raw, type=_ConfigMap).data or {}
+            data = msgspec.json.decode(raw, type=bodies.ConfigMap).data or {}
         except NotFound:
             return Switch.ABSENT
         except (ApiError, *UNREADABLE):
@@ -153,7 +151,7 @@ class Actuator:
         _must(bool(act.revisions), "the revisions that failed are not known")
         _must(not app.deleting, "the Application is being deleted")
         _must(self._window_open(app) is True, "no sync window is known to be open")
-        await self._patch(app, {"operation": _operation(act, multi_source=app.multi_source)})
+        await self._patch(app, {"operation": bodies.operation(act, multi_source=app.multi_source)})
         return self._outcome(OutcomeResult.BEGUN, "asked for")
 
     async def _stop_retries(self, act: StopRetries) -> Outcome:
@@ -161,7 +159,7 @@ class Actuator:
         _same_operation(app, act.started_at)
         _must(app.operation is not None and app.operation.waiting, "the operation does not wait for a retry")
         _must(app.operation is not None and app.operation.finished_at == act.finished_at, "another attempt has ended")
-        await self._patch(app, _TERMINATING)
+        await self._patch(app, bodies.TERMINATING)
         return self._outcome(OutcomeResult.TAKEN, "stopped in the wait")
 
     async def _terminate(self, act: Terminate) -> Outcome:
@@ -172,7 +170,7 @@ class Actuator:
         _must(runs, "the operation does not run")
         by_person = not act.action.by.startswith("rule ")
         _must(by_person or not self._migrating(act), "a migration container runs (I5)")
-        await self._patch(app, _TERMINATING)
+        await self._patch(app, bodies.TERMINATING)
         return self._outcome(OutcomeResult.TAKEN, "terminated")
 
     def _migrating(self, act: Terminate) -> bool:
@@ -187,12 +185,6 @@ class Actuator:
         if cluster is None:
             raise Changed(f"cluster {act.cluster} is not configured")
         path = f"/apis/batch/v1/namespaces/{act.namespace}/jobs/{act.name}"
-        body = {
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "propagationPolicy": "Background",  # gone at once: no sync begins while it is only about to go
-            "preconditions": {"uid": act.uid},
-        }
         try:
             job = await self._job(cluster, path)
             _must(job.metadata.uid == act.uid, "another Job has this name now")
@@ -200,14 +192,14 @@ class Actuator:
                 any(c.type in ("Failed", "Complete") for c in job.status.conditions or ()), "the Job has not finished"
             )
             await self._released()
-            held = _finalizers(await cluster.delete(path, msgspec.json.encode(body)))
+            held = bodies.finalizers_of(await cluster.delete(path, msgspec.json.encode(bodies.deletion(act.uid))))
         except NotFound:
             return self._outcome(OutcomeResult.SUCCEEDED, "it was gone already")
-        return self._outcome(OutcomeResult.SUCCEEDED, _deleted(held))
+        return self._outcome(OutcomeResult.SUCCEEDED, bodies.deleted(held))
 
-    async def _job(self, cluster: Writes, path: str) -> "_Job":
+    async def _job(self, cluster: Writes, path: str) -> bodies.Job:
         try:
-            return msgspec.json.decode(await cluster.get(path), type=_Job)
+            return msgspec.json.decode(await cluster.get(path), type=bodies.Job)
         except (Unavailable, TooManyRequests, *UNREADABLE) as error:
             raise Changed(f"the Job cannot be read: {error}") from error
 
@@ -265,7 +257,7 @@ class Actuator:
                 await self._patch(app, {"operation": None})
                 return _ended(action, self._outcome(OutcomeResult.NOT_TAKEN, "withdrawn: Argo CD did not take it up"))
             if not action.touched:
-                await self._patch(app, {"operation": {"info": [_info(action), {"name": _INFO_TOUCHED, "value": "1"}]}})
+                await self._patch(app, bodies.touch(action))
                 return msgspec.structs.replace(action, touched=True)
         except (ApiError, Held):
             return action  # looked at again at the next step
@@ -311,35 +303,6 @@ class Actuator:
         return Outcome(result, detail, self._clock.now())
 
 
-_TERMINATING: dict[str, Any] = {"status": {"operationState": {"phase": OperationPhase.TERMINATING.value}}}
-
-
-class _ConfigMap(msgspec.Struct):
-    data: dict[str, str] | None = None
-
-
-class _Named(msgspec.Struct):
-    uid: str = ""
-    finalizers: tuple[str, ...] = ()
-
-
-class _Object(msgspec.Struct):
-    metadata: _Named = msgspec.field(default_factory=_Named)
-
-
-class _Condition(msgspec.Struct):
-    type: str = ""
-
-
-class _JobStatus(msgspec.Struct):
-    conditions: list[_Condition] | None = None
-
-
-class _Job(msgspec.Struct):
-    metadata: _Named
-    status: _JobStatus = msgspec.field(default_factory=_JobStatus)
-
-
 def _path(key: AppKey) -> str:
     return f"/apis/argoproj.io/v1alpha1/namespaces/{key.namespace}/applications/{key.name}"
 
@@ -351,43 +314,6 @@ def _must(holds: bool, otherwise: str) -> None:
 
 def _same_operation(app: Application, started_at: datetime) -> None:
     _must(app.operation is not None and app.operation.started_at == started_at, "another operation has begun since")
-
-
-def _finalizers(answer: bytes) -> tuple[str, ...]:
-    """What still holds the object of which the deletion was answered so; none when it is gone."""
-    try:
-        return msgspec.json.decode(answer, type=_Object).metadata.finalizers
-    except UNREADABLE:
-        return ()
-
-
-def _deleted(held: Sequence[str]) -> str:
-    """Argo CD puts its finalizer back on a Job that it reuses and may overlook it in the end; its next sync takes it
-    off, and the Job is gone before the hook is made anew."""
-    if not held:
-        return "deleted"
-    until = "until the next sync" if tuple(held) == (_HOOK_FINALIZER,) else "until that is taken off"
-    return f"deleted; its finalizer {', '.join(held)} holds it {until}"
-
-
-def _info(action: ActionRecord) -> dict[str, str]:
-    return {"name": INFO_ACTION, "value": action.id}
-
-
-def _operation(act: Resync, *, multi_source: bool) -> dict[str, Any]:
-    """The same revisions, the spec's options, hooks always, no retry of Argo CD's own."""
-    revisions = {"revisions": list(act.revisions)} if multi_source else {"revision": act.revisions[0]}
-    return {
-        "initiatedBy": {"username": USERNAME, "automated": True},
-        "info": [_info(act.action), {"name": "Reason", "value": f"{act.action.by}, incident {act.action.incident_id}"}],
-        "retry": {"limit": 0},
-        "sync": {
-            **revisions,
-            **({"prune": True} if act.prune else {}),
-            **({"syncOptions": list(act.sync_options)} if act.sync_options else {}),
-            "syncStrategy": {"hook": {}},
-        },
-    }
 
 
 def _ended(action: ActionRecord, outcome: Outcome) -> ActionRecord:

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from responder.cluster.actuator import USERNAME, Actuator
+from responder.cluster.actuator import Actuator
+from responder.cluster.bodies import USERNAME
 from responder.core import limiting, permitting, repeating, stopping
 from responder.core.actions import Act, ActionKind, Outcome, Reason, Resync, Switch, Terminate
 from responder.core.candidate import Candidate, Guard, Guards

@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from responder.cluster.actuator import USERNAME
+from responder.cluster.bodies import USERNAME
 from responder.demo import printed
 from responder.demo.api import Api
 from responder.demo.apiserver import ApiServer
