@@ -22,7 +22,7 @@ _HARMLESS_BEFORE = frozenset(
 _REFUSALS = frozenset({Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.MIGRATION_LOCK_HELD})
 _RAISED = frozenset({Category.CODE_ERROR, Category.IMPORT_ERROR, Category.MISSING_CONFIG})
 _OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition|backfill|batch|chunk|populate")
-_CONCURRENTLY = re.compile(r"(?i)concurrent")
+_CONCURRENTLY = re.compile(r"(?i)concurrently")
 _BESIDE = frozenset({"work", "trace", "commit", "cut", "other"})
 # A traced command that changes nothing in a database.
 _ASKS = re.compile(
@@ -195,7 +195,7 @@ def _not_taken_back(run: _Run) -> Left | None:
     if run.cause.category in _HARMLESS_BEFORE:
         return None
     kept = [f for f in run.log.saying(Says.KEPT) if f.signature.left is not None or family(run.database) == "postgres"]
-    named = run.scope is Scope.STATEMENT and _CONCURRENTLY.search(run.migration or "") is not None
+    named = _CONCURRENTLY.search(run.migration or "") is not None  # no transaction would have taken it
     if (kept or (named and family(run.database) == "postgres")) and run.begun:
         return Left(
             StateLeft.PARTIAL, "a statement outside any transaction was running; an invalid index may stay behind"
@@ -263,7 +263,7 @@ def _announced(run: _Run) -> bool:
     if any("announced" in f.groups for f in started):
         return True
     each = run.tool is not None and run.tool.shows is Shows.EACH
-    return each and any(not _LATE & f.groups.keys() for f in started)
+    return each and (_not_told_to_be_quiet(run) or any(not _LATE & f.groups.keys() for f in started))
 
 
 def _covered(run: _Run) -> bool:

@@ -78,6 +78,9 @@ def test_tools_of_which_the_corpus_has_none_are_judged_well() -> None:
     assert found["safe though something was left (0)"][0] == 0
     assert found["safe though it fails again (1 %)"][0] == 0
     assert found["safe found where it is"][0] >= 0.7 * found["safe found where it is"][1]
+    assert found["state left right"][0] >= 0.9 * found["state left right"][1]
+    assert found["migration right"][0] >= 0.95 * found["migration right"][1]
+    assert found["key line shown"][0] >= 0.95 * found["key line shown"][1]
 
 
 def test_a_diagnosis_can_be_stored() -> None:
