@@ -93,12 +93,11 @@ def _waiting(number: int, view: OperationView, stuck: Set[tuple[datetime, str]])
         return Told(number, 0, "", _waiting_for_deletion(view.record), failed=False)
     for attempt in reversed(view.attempts):
         for hook in attempt.hooks:
-            if (at, "running-long") in stuck and (at, str(hook.identity)) in stuck and not hook.failed:
-                return Told(
-                    number, attempt.number, str(hook.identity), _running_long(view, attempt, hook), failed=False
-                )
+            name = str(hook.identity)
+            if (at, "running-long") in stuck and (at, name) in stuck and not hook.failed:
+                return Told(number, attempt.number, name, _running_long(view, attempt, hook), failed=False)
             if (at, "argocd-waits") in stuck and hook.succeeded and hook.result.hook_phase != "Succeeded":
-                return Told(number, attempt.number, str(hook.identity), _overlooked(view, hook), failed=False)
+                return Told(number, attempt.number, name, _overlooked(view, hook), failed=False)
     return None
 
 
@@ -118,7 +117,6 @@ def _waiting_for_deletion(record: OperationRecord) -> Diagnosis:
 
 def _running_long(view: OperationView, attempt: Attempt, hook: AttemptHook) -> Diagnosis:
     """Nothing failed: it may still end well, and stopping it may do harm."""
-    line = f"{hook.identity} has been running for longer than the limit, in attempt {attempt.number}"
     found = Diagnosis(
         category=Category.UNKNOWN,
         retry=Retry.UNKNOWN,
@@ -126,16 +124,14 @@ def _running_long(view: OperationView, attempt: Attempt, hook: AttemptHook) -> D
         state_left=StateLeft.UNKNOWN,
         state_reason="it is still at work",
         confidence=Confidence.GUESS,
-        key_line=line,
-        because=(Because(line, source="job"),),
         advice="See whether it works or waits for a lock: its log, and the sessions of the database. Do not stop it"
         " before that is known. If it only takes long, raise `recorder.running_limit`.",
     )
-    return advised(found, _names(view, hook))
+    line = f"{hook.identity} has been running for longer than the limit, in attempt {attempt.number}"
+    return _seen(line, found, view, hook)
 
 
 def _overlooked(view: OperationView, hook: AttemptHook) -> Diagnosis:
-    line = f"{hook.identity} has ended well, and Argo CD still waits for it"
     found = Diagnosis(
         category=Category.NONE,
         retry=Retry.UNKNOWN,
@@ -143,13 +139,18 @@ def _overlooked(view: OperationView, hook: AttemptHook) -> Diagnosis:
         state_left=StateLeft.NONE,
         state_reason="the hook's own Job ended well",
         confidence=Confidence.CERTAIN,
-        key_line=line,
-        because=(Because(line, source="job"),),
         advice="The migration is done. Let Argo CD look again (a refresh); if it still waits, see whether its"
         " application controller keeps up.",
     )
+    line = f"{hook.identity} has ended well, and Argo CD still waits for it"
     command = f"argocd app get {view.record.app.name} --hard-refresh"
-    return msgspec.structs.replace(advised(found, _names(view, hook)), command=command)
+    return msgspec.structs.replace(_seen(line, found, view, hook), command=command)
+
+
+def _seen(line: str, found: Diagnosis, view: OperationView, hook: AttemptHook) -> Diagnosis:
+    """``line`` says what was seen of the Job: no log does."""
+    shown = msgspec.structs.replace(found, key_line=line, because=(Because(line, source="job"),))
+    return advised(shown, _names(view, hook))
 
 
 def _names(view: OperationView, hook: AttemptHook) -> Names:

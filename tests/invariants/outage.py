@@ -24,6 +24,7 @@ from responder.loading import Rules
 from responder.store.writes import append_log
 from tests.invariants.inline import database
 from tests.invariants.monitor import Kind
+from tests.invariants.passing import pass_time
 from tests.invariants.program import Breaks, Program
 from tests.invariants.sights import CLUSTER, Sights
 from tests.invariants.theatre import NIGHT, SIGNATURES
@@ -107,13 +108,7 @@ class Outage:
     # Time
 
     def pass_time(self, seconds: float) -> None:
-        until = self.clock.now() + timedelta(seconds=seconds)
-        agenda = self.world.agenda
-        agenda.run_due()
-        while (due := agenda.next_due) is not None and due <= until:
-            self.clock.move_to(due)
-            agenda.run_due()
-        self.clock.move_to(until)
+        pass_time(self.clock, self.world.agenda, seconds)
 
     def look(self) -> None:
         crashes = self.program.crashes

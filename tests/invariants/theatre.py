@@ -1,7 +1,7 @@
 """One Application, its hook, two responders, a person, and a clock that only the test moves."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from responder.core.actions import ActionKind, Mode
@@ -23,6 +23,7 @@ from responder.store.backup import make_harmless
 from responder.store.writes import append_log, put_setting
 from tests.invariants.inline import database, now
 from tests.invariants.monitor import PER_DAY, PERSON, Kind, Monitor
+from tests.invariants.passing import pass_time
 from tests.invariants.program import SWITCH, Breaks, Program
 from tests.invariants.remembering import Remembering
 from tests.invariants.sights import CLUSTER, Sights
@@ -113,13 +114,7 @@ class Theatre:
     # Time, and the responders
 
     def pass_time(self, seconds: float) -> None:
-        until = self.clock.now() + timedelta(seconds=seconds)
-        agenda = self.world.agenda
-        agenda.run_due()
-        while (due := agenda.next_due) is not None and due <= until:
-            self.clock.move_to(due)
-            agenda.run_due()
-        self.clock.move_to(until)
+        pass_time(self.clock, self.world.agenda, seconds)
 
     def look(self) -> None:
         """Every responder hears everything and looks once."""
