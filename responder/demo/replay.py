@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from responder.demo.settling import LogKey, Settling
 _LEAD = timedelta(seconds=1)  # before the first happening: the responder is there first
 _AFTERWARDS = timedelta(seconds=10)  # so that what was delayed is decided
 _STEP = timedelta(seconds=5)  # in which longer silences are passed
+_BREATH = timedelta(milliseconds=10)
 _READING = frozenset({"get", "list", "watch", "create"})
 
 
@@ -45,6 +47,13 @@ class ReplayError(Exception):
 def _read_only(ask: Ask) -> bool:
     """What the reader role may do; access reviews answer by this, too."""
     return ask.verb in _READING
+
+
+def _of_one_breath(line: Happening, following: Happening | None) -> bool:
+    """Lines that are printed at once: a traceback. They are waited for together."""
+    if following is None or not line.order is following.order is Order.LINE:
+        return False
+    return following.at - line.at <= _BREATH
 
 
 class Replay:
@@ -79,10 +88,11 @@ class Replay:
                 yield self.responder
 
     async def play(self) -> None:
-        for happening in self._happenings:
+        for happening, following in zip_longest(self._happenings, self._happenings[1:]):
             await self._pass_time(happening.at)
             await self._happen(happening)
-            await self.settle()
+            if not _of_one_breath(happening, following):
+                await self.settle()
         await self._pass_time(self._happenings[-1].at + _AFTERWARDS)
         await self.settle()
 
