@@ -24,6 +24,7 @@ from responder.core.logstream import (
     told_by_container,
 )
 from responder.core.logtape import SLACK, LogTape
+from responder.core.surveying import Survey
 
 STAMP_BYTES: Final = 64
 DRAIN_SECONDS: Final = 10.0  # without a byte after the container's end: the stream is dead, not quiet
@@ -231,24 +232,29 @@ class Follow:
         self._on_lines(len(chunk), False)
         async with self._turns:
             began = loop.time()
-            for block in self._cutter.feed(chunk):
-                self._add(block)
+            blocks = self._cutter.feed(chunk)
+            surveys = self.tape.survey(blocks)
+            for block, seen in zip(blocks, surveys, strict=True):
+                self._add(block, seen)
                 if loop.time() - began > TURN_SECONDS:
                     await asyncio.sleep(0)
                     began = loop.time()
         self.tape.bytes += self._cutter.cut_off
         self._cutter.cut_off = 0
 
-    def _add(self, block: bytes) -> None:
+    def _add(self, block: bytes, seen: Survey | None = None) -> None:
+        fresh = block if self._position.goes_on(block) else self._fresh(block)
+        if fresh and self.tape.add(fresh, seen if fresh is block else None):
+            self._on_lines(0, True)
+
+    def _fresh(self, block: bytes) -> bytes:
         if not all_told_by_container(block):
             block = self._without_complaints(block)
         if block and self._position.last == b"":
             if self._foreign(block):
                 raise LogMovedError
             self._compare_recalled(block)
-        fresh = self._position.fresh(block)
-        if fresh and self.tape.add(fresh):
-            self._on_lines(0, True)
+        return self._position.fresh(block)
 
     def _without_complaints(self, block: bytes) -> bytes:
         lines = block.splitlines(keepends=True)

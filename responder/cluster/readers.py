@@ -11,8 +11,9 @@ from responder.cluster.slots import Slots
 from responder.config import Recorder as Limits
 from responder.core.evidence import GapReason
 from responder.core.hooks import ContainerRun, ContainerState, PodRun
-from responder.core.logtape import Bounds, LogTape, Scan, log_key
+from responder.core.logtape import Bounds, LogTape, log_key
 from responder.core.redaction import Redactor
+from responder.core.surveying import Scan
 from responder.metrics import Metrics
 from responder.ports import Store, StoreError
 

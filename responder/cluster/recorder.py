@@ -27,9 +27,10 @@ from responder.core.argocd import AppKey, OperationRecord
 from responder.core.hooknaming import app_key
 from responder.core.hooks import HookRun, PodRun
 from responder.core.hookwire import JobWire
-from responder.core.logtape import Scan, log_key
+from responder.core.logtape import log_key
 from responder.core.redaction import Redactor
 from responder.core.sightings import SeenEvent, SeenJob, SeenPod
+from responder.core.surveying import Scan
 from responder.metrics import Metrics
 from responder.ports import Clock, Store, StoreError
 

@@ -22,9 +22,10 @@ from responder.core.argocd import AppKey, Application, OperationRecord
 from responder.core.argologs import LogEntry, containers_of
 from responder.core.evidence import Gap, GapReason
 from responder.core.hooks import ContainerKind, HookRun
-from responder.core.logtape import Bounds, LogTape, Scan, log_key
+from responder.core.logtape import Bounds, LogTape, log_key
 from responder.core.redaction import Redactor
 from responder.core.remotehooks import remote_runs, with_logs
+from responder.core.surveying import Scan
 from responder.metrics import Metrics
 from responder.ports import Clock, Store, StoreError
 

@@ -31,6 +31,13 @@ class Stretch(msgspec.Struct, frozen=True, gc=False):
         """The first lines, of that many bytes at least, and the rest."""
         return self._apart(self.raw.find(b"\n", length - 1) + 1 or len(self.raw))
 
+    def first(self, lines: int) -> "tuple[Stretch, Stretch]":
+        """So many of the first lines, and the rest."""
+        at = 0
+        for _ in range(min(lines, self.lines)):
+            at = self.raw.index(b"\n", at) + 1
+        return self._apart(at)
+
     def last(self, lines: int) -> "tuple[Stretch, Stretch]":
         """All but so many of the last lines, and these."""
         at = len(self.raw)

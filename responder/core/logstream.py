@@ -103,6 +103,17 @@ class Position:
         """An earlier life of ours read up to here, and the log has been rotated since."""
         self.last, self._resumed, self._moved = stamp, True, True
 
+    def goes_on(self, block: bytes) -> bool:
+        """Takes a block as read whose lines are all new and of the second that was read last; False of any other."""
+        if self._resumed or not self._second or not block.startswith(self._second):
+            return False
+        lines = block.count(b"\n")
+        if block.count(b"\n" + self._second) < lines - 1:
+            return False
+        self._count += lines
+        self.last = stamp_of(block[block.rfind(b"\n", 0, -1) + 1 :])
+        return True
+
     def fresh(self, block: bytes) -> bytes:
         """Those of a stream's stamped lines that were not read yet, in order. Raises ``LogMovedError``."""
         if self._resumed and block:
@@ -125,9 +136,6 @@ class Position:
 
     def _advance(self, block: bytes) -> None:
         self.last = stamp_of(block[block.rfind(b"\n", 0, -1) + 1 :])
-        if _all_begin(block, self._second) and self._second:
-            self._count += block.count(b"\n")
-            return
         lines = block.split(b"\n")[:-1]
         seconds = [line[:_SECOND] for line in lines]
         newest = max(seconds)

@@ -18,7 +18,7 @@ def test_single_lines_come_back_from_one_piece(texts: list[str], numbers: set[in
     assert unfold(fold(chunk)) == chunk
 
 
-@given(TEXTS, st.sampled_from(["within", "reaching", "last"]), st.integers(0, 900))
+@given(TEXTS, st.sampled_from(["within", "reaching", "first", "last"]), st.integers(0, 900))
 def test_a_cut_loses_no_line(texts: list[str], way: str, size: int) -> None:
     raw = "".join(f"{STAMP} {text}\n" for text in texts).encode()
     before, rest = getattr(Stretch(7, raw, len(texts)), way)(size)
@@ -38,6 +38,7 @@ THREE = Stretch(1, b"s one\ns two\ns three\n", 3)
         (THREE.within(200 + 5)[0], b""),
         (THREE.reaching(6)[0], b"s one\n"),
         (THREE.reaching(7)[0], b"s one\ns two\n"),
+        (THREE.first(2)[0], b"s one\ns two\n"),
         (THREE.last(2)[1], b"s two\ns three\n"),
         (THREE.newest(200 + 14), b"s two\ns three\n"),
         (THREE.newest(200 + 13), b"s three\n"),
