@@ -109,14 +109,14 @@ class ArgoWatch:
         )
 
     def _seen(self, raw: msgspec.Raw) -> SeenApplication:
-        meta = _object.decode(raw).metadata
-        key = AppKey(meta.namespace, meta.name)
         try:
-            app: Application | None = decode_application(raw, self._redact)
+            app = decode_application(raw, self._redact)
         except NotAnApplicationError as error:
+            meta = _object.decode(raw).metadata
+            key = AppKey(meta.namespace, meta.name)
             logger.warning("Application %s cannot be read and is not watched: %s", key, error)
-            app = None
-        return SeenApplication(key, meta.uid, meta.resource_version, app)
+            return SeenApplication(key, meta.uid, meta.resource_version, None)
+        return SeenApplication(AppKey(app.namespace, app.name), app.uid, app.resource_version, app)
 
     async def _on_application(self, event: WatchEvent[SeenApplication]) -> None:
         if event.change is Change.RELISTED:

@@ -219,8 +219,8 @@ def _deployment(wire: HistoryWire) -> Deployment:
 
 def utc(stamp: datetime | None) -> datetime | None:
     """Aware and UTC; a stamp without a zone is read as UTC, as Kubernetes writes no others."""
-    if stamp is None:
-        return None
+    if stamp is None or stamp.tzinfo is UTC:
+        return stamp
     return stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
 
 

@@ -53,6 +53,8 @@ class Redactor(msgspec.Struct, frozen=True):
 
     def text(self, text: str) -> str:
         """Several lines that belong together: a message, a manifest, the tail of a log."""
+        if "\n" not in text:
+            return self.line(text)
         stream = self.stream()
         return "\n".join(map(stream.line, text.split("\n")))
 
