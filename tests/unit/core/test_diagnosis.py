@@ -509,3 +509,55 @@ def test_how_far_it_came_is_told_in_the_tools_words_before_the_frames_of_a_trace
     frame = "#6 /app/database/migrations/2026_10_03_101500_add_iban.php(21): Illuminate\\Support\\Facades\\Facade::x()"
     assert [b.text for b in of(f"{begun}\n{error}\n{frame}").because] == [begun, error]
     assert [b.text for b in of(f"{error}\n{frame}").because] == [error, frame]
+
+
+def test_dbmate_says_applied_of_a_migration_that_failed() -> None:
+    begun, ended = "Applying: 0003_x.sql", "Applied: 0003_x.sql in 1.2ms"
+    failed = "Error: pq: canceling statement due to lock timeout (55P03)"
+    assert verdict(of(f"{begun}\n{ended}\n{failed}", 2)) == "lock-timeout, none, safe"
+    written = f"{begun}\n{ended}\nWriting: ./db/schema.sql\n{failed}"
+    assert verdict(of(written, 2)) == "lock-timeout, partial, unsafe"
+
+
+def test_an_unknown_host_of_java_may_be_a_resolver_that_was_away() -> None:
+    connecting = "ERROR: Unable to obtain connection from database (jdbc:postgresql://db:5432/ledger) for user 'x'"
+    assert verdict(of(f"{connecting}\nCaused by: java.net.UnknownHostException: db")) == "dns-failure, none, unknown"
+    told = f"{connecting}\nCaused by: java.net.UnknownHostException: db: Name or service not known"
+    assert verdict(of(told)) == "dns-failure, none, futile"
+
+
+def test_flyway_had_begun_nothing_when_it_could_not_read_its_history() -> None:
+    speaks = "Database: jdbc:postgresql://db:5432/ledger (PostgreSQL 15.20)"
+    failed = "Flyway OSS Edition\n{}\nSQL State  : 55P03\nError Code : 0\nMessage    : ERROR: it is locked"
+    assert verdict(of(failed.format(speaks))) == "lock-timeout, none, safe"
+    assert verdict(of(failed.format("Executing SQL callback: beforeMigrate"))) == "lock-timeout, unknown, unknown"
+
+
+def test_beside_a_code_the_line_that_has_the_message_is_shown() -> None:
+    found = of("SQL State  : P0001\nError Code : 0\nMessage    : ERROR: the ledger is closed")
+    assert found.key_line == "Message    : ERROR: the ledger is closed"
+    assert [b.line for b in found.because] == [1, 3]
+
+
+def test_what_is_built_concurrently_may_leave_an_invalid_index_though_only_the_name_tells() -> None:
+    failed = "apply 003_{0}.sql\npsql:m/003_{0}.sql:1: ERROR:  canceling statement due to lock timeout"
+    assert verdict(of(failed.format("index_iban_concurrently"), 3)) == "lock-timeout, partial, unsafe"
+    assert verdict(of(failed.format("add_iban"), 3)) == "lock-timeout, none, safe"
+
+
+def test_a_client_that_waited_for_the_database_is_not_the_tool_that_failed() -> None:
+    waited = 'psql: error: connection to server at "db" (10.0.0.7), port 5432 failed: Connection refused\n' * 3
+    found = of(f'{waited}error: migration failed: relation "ledger" does not exist in line 0: DROP TABLE ledger;')
+    assert (found.tool, found.category, found.state_left) == ("golang-migrate", "missing-object", "dirty")
+
+
+def test_what_a_line_says_of_a_login_is_no_statement_that_failed() -> None:
+    refused = 'FATAL: role "ledger" does not exist'
+    found = of(f"ERROR: Unable to obtain connection from database: {refused}\nMessage    : {refused}")
+    assert verdict(found) == "auth-failed, none, futile"
+
+
+def test_a_server_that_is_read_only_takes_no_marker_either() -> None:
+    begun = 'Migrating schema `ledger` to version "3 - x"\nERROR: Migration failed! Please restore backups'
+    failed = "Message    : (conn=7) The MariaDB server is running with the --read-only option"
+    assert verdict(of(f"Flyway OSS Edition\n{begun}\n{failed}")) == "read-only, none, futile"
