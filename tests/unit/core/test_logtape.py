@@ -1,12 +1,14 @@
 """What is kept of a log: every line is kept, held, or counted as dropped."""
 
 from collections.abc import Iterator
+from itertools import cycle
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from responder.core.evidence import LogChunk, LogSummary
 from responder.core.logblock import unfold
+from responder.core.logstream import LineCutter
 from responder.core.logtape import Bounds, LogTape
 from responder.core.redaction import Redactor
 
@@ -199,6 +201,21 @@ def test_blocks_are_redacted_as_line_by_line(blocks: list[list[str]], head: int)
     stream = REDACTOR.stream()
     assert list(chunk.texts) == [stream.line(line) for block in blocks for line in block]
     assert list(chunk.numbers) == list(range(1, log.lines + 1))
+
+
+@given(st.lists(st.sampled_from(LINES), min_size=1, max_size=20), st.lists(st.integers(1, 120), min_size=1))
+def test_a_secret_that_is_cut_by_the_network_is_redacted_as_a_whole(lines: list[str], sizes: list[int]) -> None:
+    """Chunks as they come, blocks of at most 200 bytes, and each chunk looked through at once."""
+    log, cutter, data = tape(tail=100_000, line=200), LineCutter(200, 2000), raw(*lines)
+    size = cycle(sizes)
+    while data:
+        chunk, data = data[: (n := next(size))], data[n:]
+        blocks = cutter.feed(chunk)
+        for block, seen in zip(blocks, log.survey(blocks), strict=True):
+            log.add(block, seen)
+
+    stream = REDACTOR.stream()
+    assert take(log, ended=True).texts == tuple(stream.line(line) for line in lines)
 
 
 def test_bytes_are_those_of_the_log_without_its_stamps() -> None:

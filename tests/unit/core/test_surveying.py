@@ -1,0 +1,31 @@
+"""Blocks are looked through at once, and each is told its own."""
+
+from collections.abc import Iterator
+
+from responder.core.surveying import Survey, survey
+
+STAMP = b"2026-11-21T03:00:00.000000000Z "
+
+
+def gone(data: bytes) -> Iterator[tuple[int, int]]:
+    """Lines that say gone."""
+    at = 0
+    for line in data.splitlines(keepends=True):
+        if b"gone" in line:
+            yield at, at + len(line) - 1
+        at += len(line)
+
+
+def test_each_block_is_told_where_its_own_lines_begin() -> None:
+    plain, known, secret = (STAMP + text for text in (b"all well\n", b"the ferry is gone\n", b"PASSWORD=hunter2\n"))
+
+    assert survey((plain + known, secret, plain, plain + plain + secret + known), gone) == [
+        Survey([len(plain)], []),
+        Survey([], [0]),
+        Survey([], []),
+        Survey([2 * len(plain) + len(secret)], [2 * len(plain)]),
+    ]
+
+
+def test_no_blocks_are_none() -> None:
+    assert survey((), gone) == []
