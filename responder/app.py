@@ -177,6 +177,7 @@ class Responder:
             ("web", self._serve()),
             *self._watches.parts(),
             ("reconcile", self.reconciler.run()),
+            ("desk", self.desk.run()),
             ("outbox", self.outbox.run()),
             ("begin", self._begin()),
             ("gauges", self._gauges().run()),

@@ -1,6 +1,7 @@
 """What a person or a neighbour asks for: acknowledge, resolve, mute, resync, approve, block; all of it audited."""
 
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
@@ -30,8 +31,13 @@ from responder.ports import (
     PutIncident,
     PutSetting,
     Store,
+    StoreError,
     Trigger,
 )
+
+log = logging.getLogger("responder.desk")
+
+_EXPIRED_EVERY = 60.0  # seconds: the gate knows at once
 
 
 class NotFoundError(Exception):
@@ -223,6 +229,24 @@ class Desk:
         await self._store.commit(PutBlock(ended), AppendAudit(of_block(block, ended, now, why)))
         self._loader.blocks.pop(block_id, None)
         return ended
+
+    async def run(self) -> None:
+        """Until cancelled: what people held back for a time ends by it. Those of rules end in their incident's plan."""
+        while True:
+            try:
+                await self.end_expired()
+            except StoreError as error:
+                log.warning("the end of a block could not be recorded: %s", error)
+            await self._clock.sleep(_EXPIRED_EVERY)
+
+    async def end_expired(self) -> None:
+        now = self._clock.now()
+        by_people = [b for b in self._loader.blocks.values() if not b.app_uid]
+        for block in by_people:
+            if block.expires_at is not None and block.expires_at <= now:
+                ended = msgspec.structs.replace(block, ended_at=block.expires_at, ended_by="time")
+                await self._store.commit(PutBlock(ended), AppendAudit(of_block(block, ended, now)))
+                self._loader.blocks.pop(block.id, None)
 
     def blocks(self) -> list[Block]:
         now = self._clock.now()

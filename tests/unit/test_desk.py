@@ -205,6 +205,20 @@ async def test_a_block_by_hand_has_a_name_and_may_end_by_time(office: Office) ->
     assert office.desk.blocks() == []
 
 
+async def test_the_end_by_time_of_a_block_by_hand_is_recorded(office: Office) -> None:
+    loader = office.night.reconciler.loader
+    await office.desk.block("ana", "orders", ["staging"], ["r1"], "wait for me", timedelta(hours=1))
+    lasting = await office.desk.block("ana", "billing", ["staging"], ["r2"], "wait for ever")
+    ours = block(expires_at=office.night.clock.now() + timedelta(minutes=1))
+    loader.blocks[ours.id] = ours
+    await office.desk.end_expired()
+    assert len(loader.blocks) == 3
+    await office.night.clock.sleep(3601)
+    await office.desk.end_expired()
+    assert set(loader.blocks) == {lasting.id, ours.id}  # of a rule's the plan tells the end
+    assert (await office.audit())[0] == ("time", "ended the block of orders", "wait for me")
+
+
 async def test_a_named_person_ends_a_block_whatever_was_left(office: Office) -> None:
     held = block(StateLeft.DIRTY)
     await office.night.store.commit(PutBlock(held))
