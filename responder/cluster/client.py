@@ -19,12 +19,10 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import aiohttp
-import msgspec
 
 from responder.cluster.connections import Connections, chunks, keep_alive, lines, read
 from responder.cluster.credentials import SERVICE_ACCOUNT, Credentials, KubeConfig, TokenFile
 from responder.cluster.errors import (
-    UNREADABLE,
     ApiError,
     Conflict,
     Forbidden,
@@ -37,6 +35,7 @@ from responder.cluster.errors import (
     our_errors,
     refused,
 )
+from responder.cluster.wire import continue_token
 
 __all__ = [
     "JSON",
@@ -191,7 +190,7 @@ class Kubernetes:
             page_query = [*query, ("limit", limit), *([("continue", token)] if token else [])]
             page = await self.get(path, page_query, accept=accept, deadline=deadline, verb="list")
             yield page
-            token = _continue(page)
+            token = continue_token(page)
             if not token:
                 return
 
@@ -355,21 +354,6 @@ def resource_of(path: str) -> str:
     if parts[:1] == ["namespaces"] and len(parts) > 2:
         parts = parts[2:]
     return "/".join(parts[::2]) or "other"
-
-
-class _ListMeta(msgspec.Struct):
-    continue_: str = msgspec.field(name="continue", default="")
-
-
-class _Page(msgspec.Struct):
-    metadata: _ListMeta
-
-
-def _continue(page: bytes) -> str:
-    try:
-        return msgspec.json.decode(page, type=_Page).metadata.continue_
-    except UNREADABLE:
-        raise ApiError(200, "Malformed", "the answer is not a Kubernetes list") from None
 
 
 def _configuration() -> Any:

@@ -5,7 +5,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from responder.cluster.errors import Status
+from responder.cluster.errors import UNREADABLE, ApiError, Status
 
 W = TypeVar("W")
 T = TypeVar("T")
@@ -49,9 +49,26 @@ class _Object(msgspec.Struct):
     metadata: _ObjectMeta = msgspec.field(default_factory=_ObjectMeta)
 
 
+class _PagedMeta(msgspec.Struct):
+    continue_: str = msgspec.field(name="continue", default="")
+
+
+class _Paged(msgspec.Struct):
+    metadata: _PagedMeta
+
+
 _ENVELOPE = msgspec.json.Decoder(Envelope)
 _OBJECT = msgspec.json.Decoder(_Object)
 _STATUS = msgspec.json.Decoder(Status)
+_PAGED = msgspec.json.Decoder(_Paged)
+
+
+def continue_token(page: bytes) -> str:
+    """Of a list's page; empty when it is the last. Raises ``ApiError``."""
+    try:
+        return _PAGED.decode(page).metadata.continue_
+    except UNREADABLE:
+        raise ApiError(200, "Malformed", "the answer is not a Kubernetes list") from None
 
 
 def decode_event_envelope(line: bytes) -> Envelope:
