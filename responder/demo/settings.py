@@ -12,6 +12,7 @@ from responder.demo.objects import Objects
 TOKEN = "demo"  # noqa: S105 - of a service on localhost that ends with the demo
 ARGOCD = "argocd"
 OURS = "hook-responder"
+_REDACTION_KEY = "only the demo is redacted with it"
 
 
 def demo_settings(
@@ -21,6 +22,8 @@ def demo_settings(
     receivers = [_pager(pager, folder)] if pager else []
     token = folder / "token"
     token.write_text(TOKEN, encoding="utf-8")
+    key = folder / "redaction-key"
+    key.write_text(_REDACTION_KEY, encoding="utf-8")  # else each run would redact otherwise
     rules = folder / "rules.yaml"
     rules.write_text((files("responder.demo") / "rules.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     return Settings.model_validate(
@@ -35,6 +38,7 @@ def demo_settings(
             "store": {"url": f"sqlite://{folder / 'responder.db'}"},
             "webhook": {"token_files": [token]},
             "access": {"static_tokens": [{"name": "demo", "token_file": token, "role": "operator"}]},
+            "redaction": {"key_file": key},
             "rules": rules,
             "receivers": receivers,
             "routing": {"default": [receiver["name"] for receiver in receivers]},
