@@ -5,6 +5,7 @@ that its memory is its own. Lines are those of a migration: one in fifty is know
 """
 
 import asyncio
+import gc
 import json
 import resource
 import statistics
@@ -127,6 +128,8 @@ async def one_side(port: int, side: str) -> None:
 
     async with Kubernetes.from_url(f"http://127.0.0.1:{port}") as kubernetes, asyncio.TaskGroup() as group:
         await discard(kubernetes, 0)  # warm
+        gc.collect()
+        gc.freeze()  # as the service does
         idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         watching = [group.create_task(watch_loop()), group.create_task(store())]
         began, spent = time.perf_counter(), time.process_time()
