@@ -32,7 +32,7 @@ def left(text: str, tool: str | None, database: str | None, exit_code: int = 1) 
             f"Applying: 3_x.sql\nCREATE INDEX CONCURRENTLY i ON x (y)\n{LOCK}",
             "dbmate", "postgres", StateLeft.PARTIAL, False,
         ),
-        (f"executing 003_x.sql up\n---- tern: disable-tx ----\n{LOCK}", "tern", "postgres", StateLeft.NONE, False),
+        (f"executing 003_x.sql up\n---- tern: disable-tx ----\n{LOCK}", "tern", "postgres", StateLeft.PARTIAL, False),
         ("error: Dirty database version 3. Fix", "golang-migrate", "postgres", StateLeft.DIRTY, True),
         (f"error: migration failed: {LOCK}", "golang-migrate", "postgres", StateLeft.DIRTY, False),
         (LOCK, "db-migrate", "mysql", StateLeft.NONE, False),
