@@ -15,8 +15,8 @@ from responder.cluster.reflector import Pace
 from responder.config import Recorder as Limits
 from responder.core.argocd import AppKey, OperationRecord
 from responder.core.hooks import ContainerRun, HookRun
-from responder.core.surveying import Scan
 from responder.core.redaction import Redactor
+from responder.core.surveying import Scan
 from responder.demo.api import Api
 from responder.demo.apiserver import ApiServer
 from responder.demo.objects import KINDS, Objects
