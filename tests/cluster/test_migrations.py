@@ -15,7 +15,7 @@ from tests.cluster.kubernetes import Json
 from tests.cluster.manifests import config_map, hook, secret
 from tests.cluster.projects import Project, alembic, django, golang_migrate
 from tests.cluster.running import Running
-from tests.cluster.shown import hooks, resolved
+from tests.cluster.shown import hooks, phases, read_to_their_end, resolved
 from tests.cluster.story import Story
 from tests.cluster.toolbox import find_python
 
@@ -223,9 +223,9 @@ async def columns(database: Database) -> list[str]:
 
 
 async def failed(story: Story, name: str) -> Json:
-    """Its incident, as soon as its first operation has ended and its cause is known."""
+    """Its incident, as soon as its first operation has ended and what its logs say is known."""
     return await one(
-        story, name, lambda found: found["diagnosis"] and found["operations"][0]["operation_phase"] == "Failed"
+        story, name, lambda found: found["diagnosis"] and phases(found)[0] == "Failed" and read_to_their_end(found)
     )
 
 
