@@ -97,6 +97,9 @@ class Desk:
         """A person orders an act: every guard still speaks, and the reconciler carries out what they allow."""
         async with self._editing(incident_id) as incident:
             decision = await self._ordered(incident, kind, who)
+            for other in incident.decisions:
+                if other.id == decision.id or _stands(other, decision):
+                    raise ConflictError(f"{kind.value} was ordered already by {other.approved_by}, and is under way")
             what = f"ordered {kind.value}: {decision.verdict.result.value}"
             await self._change(incident, who, what, why, decisions=(*incident.decisions, decision))
             return decision
@@ -291,3 +294,9 @@ def _decision(incident: Incident, decision_id: str) -> Decision:
     if found is None:
         raise NotFoundError(f"incident {incident.id} has no decision {decision_id} any more")
     return found
+
+
+def _stands(earlier: Decision, order: Decision) -> bool:
+    """A person's order of the same is still to be carried out."""
+    same = (earlier.rule, earlier.action, earlier.operation) == (BY_HAND, order.action, order.operation)
+    return same and earlier.outcome is None and earlier.verdict.result is VerdictResult.ALLOWED

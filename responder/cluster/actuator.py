@@ -13,6 +13,7 @@ import msgspec
 from responder.cluster import bodies
 from responder.cluster.errors import UNREADABLE, ApiError, Conflict, NotFound, TooManyRequests, Unavailable
 from responder.cluster.reviews import Permissions
+from responder.cluster.standing import migrating
 from responder.core.actions import (
     Act,
     ActionKind,
@@ -168,8 +169,9 @@ class Actuator:
         state = app.operation
         runs = state is not None and state.operation_phase is OperationPhase.RUNNING and state.finished_at is None
         _must(runs, "the operation does not run")
-        by_person = not act.action.by.startswith("rule ")
-        _must(by_person or not self._migrating(act), "a migration container runs (I5)")
+        if act.action.by.startswith("rule "):
+            _must(not self._migrating(act), "a migration container runs (I5)")
+            await self._see_that_nothing_migrates(act)
         await self._patch(app, bodies.TERMINATING)
         return self._outcome(OutcomeResult.TAKEN, "terminated")
 
@@ -179,6 +181,17 @@ class Actuator:
         if any(r.uid not in act.run_uids for r in runs):
             return True
         return any(running_in(r) for r in runs)
+
+    async def _see_that_nothing_migrates(self, act: Terminate) -> None:
+        """The watches may be behind: a hook that began this moment is there already."""
+        cluster = self._clusters.get(act.cluster)
+        if cluster is None:
+            raise Changed(f"cluster {act.cluster or 'of its destination'} cannot be asked what runs there (I5)")
+        try:
+            found = await migrating(cluster, act)
+        except (Unavailable, TooManyRequests, *UNREADABLE) as error:
+            raise Changed(f"what runs cannot be read (I5): {error}") from error
+        _must(not found, f"{found} runs (I5)")
 
     async def _delete_hook(self, act: DeleteHook) -> Outcome:
         cluster = self._clusters.get(act.cluster)

@@ -150,6 +150,9 @@ class Terminate(msgspec.Struct, frozen=True):
     app_uid: str
     started_at: datetime
     run_uids: tuple[str, ...]  # hooks that were judged: none of their migration containers runs
+    cluster: str  # its destination, as we name it; empty: not known
+    namespaces: tuple[str, ...]  # where its hooks may run
+    sidecars: tuple[str, ...] = ()  # names of the containers that were judged to be no migration
 
 
 class DeleteHook(msgspec.Struct, frozen=True):

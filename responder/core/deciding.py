@@ -22,13 +22,14 @@ from responder.core.actions import (
     Verdict,
     VerdictResult,
 )
-from responder.core.argocd import OperationPhase
+from responder.core.argocd import Application, OperationPhase
 from responder.core.attempts import OperationView
 from responder.core.blocking import new_block
 from responder.core.candidate import Candidate, Guards
 from responder.core.failure import Diagnosis
 from responder.core.gate import subject_of
 from responder.core.guards import GUARDS, judge
+from responder.core.hooks import ContainerKind
 from responder.core.incident import Incident
 from responder.core.limiting import due_at
 from responder.core.promotion import Block
@@ -293,7 +294,7 @@ def _act(candidate: Candidate, decision: Decision, incident: Incident) -> list[A
             assert record.finished_at is not None  # noqa: S101 - it waits
             return [StopRetries(action, app.key, app.uid, record.started_at, record.finished_at)]
         case ActionKind.TERMINATE:
-            return [Terminate(action, app.key, app.uid, record.started_at, tuple(r.uid for r in candidate.runs))]
+            return [_terminate(action, app, candidate)]
         case ActionKind.DELETE_HOOK:
             job = stale_job(candidate.view)
             if job is None:
@@ -312,3 +313,19 @@ def _act(candidate: Candidate, decision: Decision, incident: Incident) -> list[A
             ]
         case ActionKind.BLOCK | ActionKind.ALERT:
             return []
+
+
+def _terminate(action: ActionRecord, app: Application, candidate: Candidate) -> Terminate:
+    """With what the actuator needs to ask once more, right before it writes, what runs."""
+    runs = candidate.runs
+    containers = (c for r in runs for p in r.pods for c in p.containers)
+    return Terminate(
+        action,
+        app.key,
+        app.uid,
+        candidate.record.started_at,
+        run_uids=tuple(r.uid for r in runs),
+        cluster=candidate.view.cluster,
+        namespaces=tuple(sorted({app.destination_namespace, *(r.namespace for r in runs)} - {""})),
+        sidecars=tuple(sorted({c.name for c in containers if c.kind is ContainerKind.SIDECAR})),
+    )

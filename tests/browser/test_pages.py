@@ -78,7 +78,7 @@ async def test_an_incident_shows_cause_and_verdict_before_anything_is_scrolled(
 async def test_the_lines_that_the_cause_rests_on_stand_out(screen: Screen, opened: Incident) -> None:
     await screen.go(f"/incidents/{opened.id}")
 
-    marked = screen.page.locator("li.marked").first
+    marked = screen.page.locator("li.marked").filter(has_text="SQLSTATE[23000]").first
     await marked.scroll_into_view_if_needed()
     await expect(marked).to_be_in_viewport()
     await expect(marked.locator(".number")).to_have_text("2")

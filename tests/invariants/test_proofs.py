@@ -138,10 +138,34 @@ def engaged(breaks: Breaks, configured: Rules) -> Theatre:
 # I5
 
 
-class KillsWhatRuns(Actuator):
+class BelievesTheWatch(Actuator):
+    async def _see_that_nothing_migrates(self, act: Terminate) -> None:
+        del act
+
+
+class KillsWhatRuns(BelievesTheWatch):
     def _migrating(self, act: Terminate) -> bool:
         del act
         return False
+
+
+class EndsWhatItHasNotSeen(Breaks):
+    actuator = BelievesTheWatch
+
+
+def a_watch_is_behind(breaks: Breaks, configured: Rules) -> Theatre:
+    """A responder looks after it has heard of the operation, and before it hears of its hooks, which run already."""
+    night = Theatre(responders=1, self_heal=False, sibling=Kind.RUNS_ON, breaks=breaks, configured=configured)
+    night.next_runs = Kind.WORKS
+    night.pass_time(3)
+    night.world.terminate("shop")
+    night.live(2)
+    night.fails(Kind.WORKS)
+    night.pass_time(3)
+    night.programs[0].catch_up(4)
+    night.programs[0].step()
+    night.live(20, every=5)
+    return night
 
 
 class EndsWhatRuns(Breaks):
@@ -317,6 +341,7 @@ PROOFS: list[tuple[str, Night, Callable[[], Breaks], Rules]] = [
     ("I3", always_locked_out, lambda: Unguarded(without(ActionKind.RESYNC, limiting.budget)), rules()),
     ("I4", engaged, IgnoresTheSwitch, rules()),
     ("I5", a_sibling_runs_on, EndsWhatRuns, rules()),
+    ("I5", a_watch_is_behind, EndsWhatItHasNotSeen, rules()),
     ("I6", locked_out, RecordsNothingBefore, rules()),
     ("I9", half_applied, BlocksEndByTime, rules()),
     ("I10", healed_without_a_hook, AnySuccessHeals, rules()),

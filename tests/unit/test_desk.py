@@ -125,6 +125,15 @@ async def test_what_a_person_ordered_is_judged_at_once_and_done_by_the_next_step
     assert len(office.night.wire.written) == 1
 
 
+async def test_what_was_ordered_and_is_under_way_is_not_ordered_twice(office: Office) -> None:
+    office.night.clock.at = at(60)
+    incident = await shown(office)
+    await office.desk.order(incident, ActionKind.RESYNC, "ana")
+
+    with pytest.raises(ConflictError, match="resync was ordered already by ana, and is under way"):
+        await office.desk.order(incident, ActionKind.RESYNC, "bob")
+
+
 async def test_an_order_that_a_guard_refuses_is_told_why(office: Office) -> None:
     office.night.objects.delete("ConfigMap", "hook-responder", "responder-killswitch")
     decision = await office.desk.order(await shown(office), ActionKind.RESYNC, "ana")

@@ -190,7 +190,16 @@ def stop(stage: Stage, finished: float = 5) -> StopRetries:
 
 
 def terminate(stage: Stage, *uids: str, by: str = "rule again") -> Terminate:
-    return Terminate(action(stage, ActionKind.TERMINATE, by=by), KEY, stage.uid, at(0), uids)
+    return Terminate(
+        action(stage, ActionKind.TERMINATE, by=by),
+        KEY,
+        stage.uid,
+        at(0),
+        uids,
+        "in-cluster",
+        ("shop",),
+        ("istio-proxy",),
+    )
 
 
 def delete_hook(stage: Stage, uid: str, cluster: str = "in-cluster") -> DeleteHook:
@@ -458,6 +467,84 @@ async def test_a_person_may_end_it_all_the_same(stage: Stage, what: str) -> None
     stage.runs, _ = TERMINATED[what]
 
     assert (await stage.actuator.perform(terminate(stage, "j", by="ana"))).result is OutcomeResult.TAKEN
+
+
+# What the watch has not told yet.
+
+OF_SHOP = {"annotations": {"argocd.argoproj.io/hook": "PreSync"}, "labels": {"app.kubernetes.io/instance": "orders"}}
+
+
+def hook_there(stage: Stage, name: str, *, state: Json | None = None, **meta: Any) -> str:
+    """A hook Job of the Application on the API server, with a Pod whose container is in this state."""
+    made = stage.objects.create("Job", {"metadata": {"name": name, **OF_SHOP, **meta}}, "shop")
+    uid = str(made["metadata"]["uid"])
+    stage.objects.patch("Job", "shop", name, {"status": {"active": int(state is not None)}}, subresource="status")
+    if state is not None:
+        labels = {"batch.kubernetes.io/controller-uid": uid}
+        spec = {"containers": [{"name": "migrate", "image": "shop:1"}, {"name": "istio-proxy", "image": "proxy:1"}]}
+        stage.objects.create("Pod", {"metadata": {"name": f"{name}-1", "labels": labels}, "spec": spec}, "shop")
+        status = {"containerStatuses": [{"name": "migrate", "restartCount": 0, "state": state}]}
+        stage.objects.patch("Pod", "shop", f"{name}-1", {"status": status}, subresource="status")
+    return uid
+
+
+RUNS: Json = {"running": {"startedAt": "2026-11-21T03:00:09Z"}}
+WAITS: Json = {"waiting": {"reason": "ImagePullBackOff"}}
+ENDED: Json = {"terminated": {"exitCode": 0, "reason": "Completed"}}
+
+
+@pytest.mark.parametrize(("state", "why"), [
+    (RUNS, "container migrate of db-migrate-1 runs (I5)"), (WAITS, ""), (ENDED, ""),
+])  # fmt: skip
+async def test_before_it_terminates_a_rule_asks_what_runs(stage: Stage, state: Json, why: str) -> None:
+    runs(stage)
+    uid = hook_there(stage, "db-migrate", state=state)
+    stage.runs = [job(1, uid=uid, pods=(pod(waiting("ImagePullBackOff")),), active=1)]
+    outcome = await stage.actuator.perform(terminate(stage, uid))
+
+    assert (outcome.result, outcome.detail) == (
+        (OutcomeResult.CONFLICT, why) if why else (OutcomeResult.TAKEN, "terminated")
+    )
+
+
+async def test_a_hook_that_nobody_judged_is_not_ended_by_a_rule(stage: Stage) -> None:
+    runs(stage)
+    hook_there(stage, "backfill")
+    outcome = await stage.actuator.perform(terminate(stage))
+
+    assert outcome.detail == "hook backfill, which was not judged, runs (I5)"
+    assert (await stage.actuator.perform(terminate(stage, by="ana"))).result is OutcomeResult.TAKEN
+
+
+@pytest.mark.parametrize(
+    "meta", [{"labels": {"app.kubernetes.io/instance": "reports"}}, {"annotations": {}}],
+    ids=["of another Application", "no hook"],
+)  # fmt: skip
+async def test_what_is_no_hook_of_this_application_may_run(stage: Stage, meta: Json) -> None:
+    hook_there(stage, "other", state=RUNS, **meta)
+    runs(stage)
+
+    assert (await stage.actuator.perform(terminate(stage))).result is OutcomeResult.TAKEN
+
+
+async def test_what_is_left_of_an_earlier_operation_may_run(stage: Stage) -> None:
+    hook_there(stage, "old", state=RUNS)
+    runs(stage)
+    stage.change({"status": {"operationState": {"startedAt": "2026-11-21T03:01:00Z"}}})
+    later = msgspec.structs.replace(terminate(stage), started_at=at(60))
+
+    assert (await stage.actuator.perform(later)).result is OutcomeResult.TAKEN
+
+
+async def test_where_nobody_can_ask_what_runs_a_rule_terminates_nothing(stage: Stage) -> None:
+    runs(stage)
+    elsewhere = msgspec.structs.replace(terminate(stage), cluster="eu")
+    outcome = await stage.actuator.perform(elsewhere)
+
+    assert (outcome.result, outcome.detail) == (
+        OutcomeResult.CONFLICT, "cluster eu cannot be asked what runs there (I5)",
+    )  # fmt: skip
+    assert stage.wire.written == []
 
 
 async def test_what_ended_meanwhile_is_not_terminated(stage: Stage) -> None:
