@@ -86,7 +86,7 @@ TOOLS = {
         "postgres",
         golang_migrate,
         {
-            "locked": Fault(("lock-timeout", "none", "unknown", None), runner="SELECT pg_sleep(120)"),
+            "locked": Fault(("migration-lock-held", "none", "safe", None), runner="SELECT pg_sleep(120)"),
             "misspelt": Fault(("syntax-error", "dirty", "unsafe", None), statements=(GOOD, MISSPELT)),
             "password": Fault(WRONG_PASSWORD, password="yesterdays"),
             "down": Fault(DOWN, down=True),
