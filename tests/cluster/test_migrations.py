@@ -128,7 +128,7 @@ async def test_what_is_told_of_a_failed_migration_is_what_its_database_shows(
             assert (name, await columns(found[name])) == (name, tool.faults[name].columns)
         await found["down"].door.open()
         await shops["down"].sync()
-        if summary(locked)[2] == "safe":
+        if tool.faults["locked"].held and summary(locked)[2] == "safe":  # a runner's lock lives on in its server
             await recovered(story, found["locked"])
         if dirty := [name for name, fault in tool.faults.items() if fault.told[1] == "dirty"]:
             await told_to_be_dirty(story, shops[dirty[0]], dirty[0])
