@@ -19,7 +19,7 @@ class AttemptHook(msgspec.Struct, frozen=True):
 
     identity: HookIdentity
     result: ResourceResult
-    result_at: datetime  # when Argo CD's word was first seen to be this one
+    result_at: datetime  # when Argo CD's word was first seen to be this one, or its attempt had ended
     run: HookRun | None = None
     stale: bool = False  # the Job is of an earlier operation: Argo CD took its old result
     lost: bool = False  # its Job was taken away before it had ended, and so was its end
@@ -168,7 +168,17 @@ def _hook(entry: AttemptResult, record: OperationRecord, cluster: str, known: Se
     identity = _identity(result, run, record, cluster)
     over = record.ended or entry.attempt <= len(record.attempts_ended)
     lost = over and not stale and run is not None and _unended(result, run)
-    return AttemptHook(identity, result, entry.last_at, run, stale, lost)
+    return AttemptHook(identity, result, _told_at(entry, record), run, stale, lost)
+
+
+def _told_at(entry: AttemptResult, record: OperationRecord) -> datetime:
+    """A watch that is behind sees the word late; it was given by the end of its attempt."""
+    ended = _ended(entry.attempt, record) or record.finished_at
+    return min(entry.last_at, ended) if ended is not None else entry.last_at
+
+
+def _ended(number: int, record: OperationRecord) -> datetime | None:
+    return record.attempts_ended[number - 1] if number <= len(record.attempts_ended) else None
 
 
 def _identity(result: ResourceResult, run: HookRun | None, record: OperationRecord, cluster: str) -> HookIdentity:
@@ -188,7 +198,7 @@ def _select(entry: AttemptResult, record: OperationRecord, known: Sequence[HookR
     """
     number = entry.attempt
     begun = _begun(number, record)
-    ended = record.attempts_ended[number - 1] if number <= len(record.attempts_ended) else None
+    ended = _ended(number, record)
     fitting = [
         run
         for run in known

@@ -297,6 +297,14 @@ def test_the_jobs_own_time_of_failing_is_the_first() -> None:
     assert view.attempts[0].hooks[0].failed_at == at(4)
 
 
+@pytest.mark.parametrize(("seen", "failed_at"), [(3, 3), (9, 4)])
+def test_what_a_late_watch_sees_was_said_by_the_end_of_its_attempt(seen: float, failed_at: float) -> None:
+    """Else the next run, which may end well before we look, would be taken for an earlier one."""
+    (view,) = views([operation(FAILED, told(1, hook(), seen), finished=4)], [])
+
+    assert view.attempts[0].hooks[0].failed_at == at(failed_at)
+
+
 def test_a_hook_taken_away_by_a_newer_operation_is_lost() -> None:
     cut_off = operation(RUNNING, told(1, hook(hook_phase="Running"), 3), replaced=True)
     newer = operation(RUNNING, started=30)
