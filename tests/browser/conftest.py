@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright, expect
 
 from responder.store.sqlite import SqliteStore
 from responder.web.app import build
@@ -35,16 +35,18 @@ class Screen:
         page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on(
-            "requestfailed", lambda r: self.complaints.append(f"{r.url}: {r.failure}") if not _ended(r.url) else None
+            "requestfailed", lambda r: self.complaints.append(f"{r.url}: {r.failure}") if not _left_behind(r) else None
         )
 
     async def go(self, path: str) -> None:
         await self.page.goto(self.base + path, wait_until="load")
 
 
-def _ended(url: str) -> bool:
-    """A stream that ends with its page is no failure."""
-    return url.endswith("/v1/events")
+def _left_behind(request: Request) -> bool:
+    """A stream ends with its page, and so does the wait for the page's icon, which is asked for when all else is there:
+    no failures."""
+    icon = "/static/icon.svg" in request.url and request.failure == "net::ERR_ABORTED"
+    return icon or request.url.endswith("/v1/events")
 
 
 @pytest_asyncio.fixture(loop_scope="session")
