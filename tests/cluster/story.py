@@ -176,7 +176,7 @@ class Story:
         found = 0.0
         try:
             async with asyncio.timeout(within):
-                while (found := await self.counted(metric, **labels)) != number and not (or_more and found > number):  # noqa: ASYNC110 - the same
+                while (found := await self.counted(metric, **labels)) != number and not (or_more and found > number):  # noqa: ASYNC110 - another process counts
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise AssertionError(f"{metric} {labels} is {found}, not {number}, after {within:.0f} s") from None
