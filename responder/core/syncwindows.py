@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 import msgspec
 
@@ -110,17 +110,19 @@ class SyncWindow(msgspec.Struct, frozen=True):
             duration = parse_duration(self.duration)
         except ValueError as error:
             raise WindowError(str(error)) from error
-        began = _last_start(parse_cron(self.schedule), now.astimezone(zone), min(duration, _LONGEST))
-        return began is not None
+        if "d" in self.duration:
+            raise WindowError("Argo CD knows no days: 24h is one")
+        # On the wall's clock with the offset of now, as Argo CD reckons: where that clock jumps, so does the end.
+        wall = now.astimezone(zone).replace(tzinfo=None)
+        return _last_start(parse_cron(self.schedule), wall, min(duration, _LONGEST)) is not None
 
 
 def _last_start(cron: Cron, now: datetime, duration: timedelta) -> datetime | None:
     """The newest start that lies before ``now`` by less than ``duration``. Walks back by days, hours, minutes."""
-    earliest = now.astimezone(UTC) - duration
     at = now.replace(second=0, microsecond=0)
     if at == now:
         at -= timedelta(minutes=1)
-    while at.astimezone(UTC) > earliest:
+    while at > now - duration:
         if not cron.on(at):
             at = at.replace(hour=0, minute=0) - timedelta(minutes=1)
         elif at.hour not in cron.hours:

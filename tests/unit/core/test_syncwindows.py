@@ -60,6 +60,24 @@ def test_schedules_are_read_in_the_windows_own_zone() -> None:
     assert not active("0 12 * * *", zone="Europe/Berlin")
 
 
+@pytest.mark.parametrize(
+    ("now", "is_active"),
+    [
+        # Clocks go back at 03:00 on 25 October 2026: from 01:00 for 3h is until 04:00 on the wall, four hours.
+        (datetime(2026, 10, 25, 2, 59, tzinfo=UTC), True),
+        (datetime(2026, 10, 25, 3, 1, tzinfo=UTC), False),
+        # They go forward at 02:00 on 29 March 2026: until 04:00 on the wall, two hours.
+        (datetime(2026, 3, 29, 1, 59, tzinfo=UTC), True),
+        (datetime(2026, 3, 29, 2, 1, tzinfo=UTC), False),
+        # Of a start that lasts into the other time: the offset is that of now, as Argo CD reckons.
+        (datetime(2026, 10, 24, 23, 1, tzinfo=UTC), True),
+        (datetime(2026, 10, 24, 22, 59, tzinfo=UTC), False),
+    ],
+)
+def test_where_the_clock_is_changed_the_wall_decides_as_for_argo_cd(now: datetime, is_active: bool) -> None:
+    assert active("0 1 * * *", "3h", now, zone="Europe/Berlin") is is_active
+
+
 @given(st.integers(0, 366 * 24 * 3600), st.sampled_from(["7 3 * * *", "*/7 * 1-20 * 2"]))
 def test_the_walk_back_finds_what_trying_every_minute_finds(seconds: int, schedule: str) -> None:
     now, cron = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds), parse_cron(schedule)
@@ -104,6 +122,7 @@ NEVER = "0 3 1 1 *"
         ([window("nonsense")], True, None),
         ([window(zone="Mars/Olympus")], True, None),
         ([window(duration="soon")], True, None),
+        ([window(NEVER, "1d")], True, None),  # Go knows no days: Argo CD refuses to sync at all
     ],
 )
 def test_denies_win_and_allows_close_what_they_do_not_open(
