@@ -37,7 +37,9 @@ _NO_HOST = frozenset(
     | {"is", "was", "could", "not", "found", "of", "a", "an", "via", "from", "by", "timed", "error", "connection"}
     | {"mysql", "mariadb", "postgres", "postgresql", "oracle", "sqlserver", "redis", "mongodb", "local", "remote"}
 )
-_LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
+_LOCAL_NAMES = frozenset(
+    {"localhost", "localhost.localdomain", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback"}
+)
 _IMAGE = re2.compile(r"image \"(?P<image>[^\"]+)\"")
 # Of this image, not of its registry.
 _OWN_FAULT = re2.compile(r"(?i)not found|manifest unknown|does not exist|invalid")
@@ -100,7 +102,11 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 def _loopback(host: str) -> bool:
     address = _address(host)
-    return host in _LOCAL_NAMES if address is None else address.is_loopback or address.is_unspecified
+    if address is None:
+        return host in _LOCAL_NAMES or host.endswith(".localhost")
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
 
 
 def _scoped(host: str, cluster: str, namespace: str) -> str:
@@ -109,7 +115,7 @@ def _scoped(host: str, cluster: str, namespace: str) -> str:
     if "." not in host:
         return f"{cluster}/{namespace}/{host}"
     # A Service's name means something within one cluster only.
-    inside = host.endswith((".svc", ".svc.cluster.local")) or host.count(".") == 1
+    inside = host.endswith(".svc") or ".svc." in host or host.count(".") == 1
     return f"{cluster}/{host}" if inside else host
 
 
