@@ -68,7 +68,15 @@ def within(inner: str, outer: str) -> bool:
         return True
     if not is_glob(inner):
         return glob(outer, inner)
-    return "[" not in inner + outer and _within(inner, outer)
+    if "[" in inner + outer or not _head(inner).startswith(_head(outer)):
+        return False  # most pairs of a long file end here
+    return _within(inner, outer)
+
+
+@lru_cache(maxsize=4096)
+def _head(pattern: str) -> str:
+    """The plain text before the first wildcard."""
+    return re.split(r"[*?\[]", pattern, maxsplit=1)[0]
 
 
 @lru_cache(maxsize=4096)
@@ -102,8 +110,7 @@ def apart(one: str, other: str) -> bool:
 
 def _ends(pattern: str) -> tuple[str, str]:
     """The plain text before the first wildcard and, where no character class confuses it, after the last."""
-    head = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
-    return head, "" if "[" in pattern else re.split(r"[*?]", pattern)[-1]
+    return _head(pattern), "" if "[" in pattern else re.split(r"[*?]", pattern)[-1]
 
 
 def _differ(one: str, other: str) -> bool:
