@@ -22,7 +22,6 @@ class MetadataWire(Wire):
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
-    creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
     annotations: dict[str, str] | None = None
     labels: dict[str, str] | None = None
@@ -37,7 +36,6 @@ class DestinationWire(Wire):
 
 class AutomatedWire(Wire):
     enabled: bool | None = None
-    self_heal: bool = False
     prune: bool = False
 
 
@@ -49,8 +47,8 @@ class SyncPolicyWire(Wire):
 class SpecWire(Wire):
     destination: DestinationWire = msgspec.field(default_factory=DestinationWire)
     project: str = "default"
-    source: dict[str, Any] | None = None
-    sources: list[dict[str, Any]] | None = None
+    source: msgspec.Raw = msgspec.Raw()
+    sources: msgspec.Raw = msgspec.Raw()
     sync_policy: SyncPolicyWire | None = None
 
 
@@ -75,11 +73,11 @@ class SyncWire(Wire):
     prune: bool = False
     dry_run: bool = False
     sync_strategy: StrategyWire | None = None
-    resources: list[dict[str, Any]] | None = None
-    manifests: list[str] | None = None
+    resources: list[msgspec.Raw] | None = None
+    manifests: list[msgspec.Raw] | None = None
     sync_options: tuple[str, ...] | None = None
-    source: dict[str, Any] | None = None
-    sources: list[dict[str, Any]] | None = None
+    source: msgspec.Raw = msgspec.Raw()
+    sources: msgspec.Raw = msgspec.Raw()
 
 
 class RetryWire(Wire):
@@ -109,8 +107,8 @@ class ResultWire(Wire):
 class SyncResultWire(Wire):
     revision: str = ""
     revisions: tuple[str, ...] | None = None
-    source: dict[str, Any] | None = None
-    sources: list[dict[str, Any]] | None = None
+    source: msgspec.Raw = msgspec.Raw()
+    sources: msgspec.Raw = msgspec.Raw()
     resources: tuple[ResultWire, ...] | None = None
 
 
@@ -148,18 +146,12 @@ class ResourceWire(Wire):
     hook: bool = False
 
 
-class ConditionWire(Wire):
-    type: str = ""
-    message: str = ""
-
-
 class StatusWire(Wire):
     operation_state: OperationStateWire | None = None
     sync: SyncStatusWire | None = None
     health: HealthWire | None = None
     history: tuple[HistoryWire, ...] | None = None
     resources: msgspec.Raw = msgspec.Raw()  # three quarters of an Application's bytes: see appwire
-    conditions: tuple[ConditionWire, ...] | None = None
 
 
 class AppWire(Wire):

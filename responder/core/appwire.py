@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
@@ -40,6 +41,8 @@ INFO_ACTION = "hook-responder.io/action"  # name of our entry in operation.info
 _DUMP = re2.compile(r"(?s)Invalid value: (?:\{.*\}|map\[.*\])")
 _decoder = msgspec.json.Decoder(AppWire)
 _resources = msgspec.json.Decoder(tuple[ResourceWire, ...] | None)
+_sources = msgspec.json.Decoder(dict[str, Any] | list[dict[str, Any]] | None)
+_PHASES: dict[str, OperationPhase] = {phase.value: phase for phase in OperationPhase}
 _NAMED_KINDS = frozenset({"Secret", "ConfigMap", "ServiceAccount"})  # that a hook may wait for
 _KEPT_HISTORY = 10
 
@@ -61,13 +64,13 @@ def _application(wire: AppWire, redact: Callable[[str], str]) -> Application:
     policy = spec.sync_policy or SyncPolicyWire()
     automated = policy.automated
     sync = status.sync or SyncStatusWire()
+    operation = _operation_state(status.operation_state, spec, redact) if status.operation_state else None
     return Application(
         namespace=intern(meta.namespace),
         name=meta.name,
         uid=meta.uid,
         resource_version=meta.resource_version,
         project=intern(spec.project),
-        created_at=utc(meta.creation_timestamp),
         deleting=meta.deletion_timestamp is not None,
         annotations=_read_annotations(meta.annotations or {}),
         labels=tuple((intern(k), intern(v)) for k, v in sorted((meta.labels or {}).items())),
@@ -76,21 +79,18 @@ def _application(wire: AppWire, redact: Callable[[str], str]) -> Application:
         destination_name=intern(spec.destination.name),
         destination_namespace=intern(spec.destination.namespace),
         automated=automated is not None and automated.enabled is not False,
-        self_heal=automated is not None and automated.self_heal,
         prune=automated is not None and automated.prune,
         sync_options=policy.sync_options or (),
-        target_revisions=_target_revisions(spec),
         sources=fingerprint(spec.source, spec.sources),
-        multi_source=bool(spec.sources),
+        multi_source=bool(_fingerprint(bytes(spec.sources))),
         requested=wire.operation is not None,
         requested_action_id=_action_id(wire.operation),
-        operation=_operation_state(status.operation_state, spec, redact) if status.operation_state else None,
+        operation=operation,
         sync_status=intern(sync.status),
         sync_revisions=_revisions(sync.revision, sync.revisions),
         health=intern(status.health.status) if status.health else "",
-        history=tuple(_deployment(h) for h in (status.history or ())[-_KEPT_HISTORY:]),
+        history=tuple(_deployment(h, operation) for h in (status.history or ())[-_KEPT_HISTORY:]),
         resources=() if _at_rest(wire) else _named(status.resources),
-        conditions=tuple((intern(c.type), said(c.message, redact)) for c in status.conditions or ()),
     )
 
 
@@ -112,23 +112,28 @@ def _read_annotations(annotations: dict[str, str]) -> tuple[tuple[str, str], ...
     return tuple(sorted((intern(k), intern(v)) for k, v in read.items()))
 
 
-def _target_revisions(spec: SpecWire) -> tuple[str, ...]:
-    sources = spec.sources or ([spec.source] if spec.source else [])
-    return tuple(intern(str(source.get("targetRevision", ""))) for source in sources)
-
-
-def fingerprint(source: dict[str, Any] | None, sources: list[dict[str, Any]] | None) -> str:
+def fingerprint(source: msgspec.Raw, sources: msgspec.Raw) -> str:
     """Equal for equal sources, whatever the order of their keys; empty when there are none."""
-    given = sources or ([source] if source else [])
+    return _fingerprint(bytes(sources)) or _fingerprint(bytes(source))
+
+
+@lru_cache(maxsize=16)  # an Application tells its sources three times, in the same bytes
+def _fingerprint(raw: bytes) -> str:
+    given = _sources.decode(raw) if raw else None
     if not given:
         return ""
-    canonical = msgspec.json.encode(given, order="sorted")
+    canonical = msgspec.json.encode([given] if isinstance(given, dict) else given, order="sorted")
     return intern(hashlib.blake2b(canonical, digest_size=12).hexdigest())
 
 
 def _revisions(one: str, many: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Multi-source Applications leave ``revision`` empty and fill ``revisions``. One commit is named four times."""
-    return tuple(map(intern, many)) if many else ((intern(one),) if one else ())
+    """Multi-source Applications leave ``revision`` empty and fill ``revisions``."""
+    return _shared(many or (one,)) if many or one else ()
+
+
+@lru_cache(maxsize=1024)  # an Application names its commit four times, and many are at the same one
+def _shared(words: tuple[str, ...]) -> tuple[str, ...]:
+    return words
 
 
 def _action_id(operation: OperationWire | None) -> str:
@@ -181,7 +186,7 @@ def _operation_state(wire: OperationStateWire, spec: SpecWire, redact: Callable[
 
 def _operation_phase(word: str) -> OperationPhase:
     """An unknown word is Running: nothing is judged to have ended that we do not understand."""
-    return OperationPhase(word) if word in OperationPhase.__members__.values() else OperationPhase.RUNNING
+    return _PHASES.get(word, OperationPhase.RUNNING)
 
 
 def said(message: str, redact: Callable[[str], str]) -> str:
@@ -204,15 +209,18 @@ def _result(wire: ResultWire, redact: Callable[[str], str]) -> ResourceResult:
         hook_type=intern(wire.hook_type),
         hook_phase=intern(wire.hook_phase),
         sync_phase=intern(wire.sync_phase or wire.hook_type),
-        images=wire.images or (),
+        images=_shared(wire.images or ()),
     )
 
 
-def _deployment(wire: HistoryWire) -> Deployment:
+def _deployment(wire: HistoryWire, operation: OperationState | None) -> Deployment:
+    """That of the last operation, if it succeeded, has its times."""
+    began, ended = (operation.started_at, operation.finished_at) if operation is not None else (None, None)
+    deployed_at, started_at = utc(wire.deployed_at), utc(wire.deploy_started_at)
     return Deployment(
         revisions=_revisions(wire.revision, wire.revisions),
-        deployed_at=utc(wire.deployed_at),
-        started_at=utc(wire.deploy_started_at),
+        deployed_at=ended if deployed_at == ended else deployed_at,
+        started_at=began if started_at == began else started_at,
         id=wire.id,
     )
 

@@ -104,7 +104,6 @@ class Application(msgspec.Struct, frozen=True, gc=False):
     uid: str
     resource_version: str
     project: str = "default"
-    created_at: datetime | None = None
     deleting: bool = False
     annotations: tuple[tuple[str, str], ...] = ()  # those we read: ours, skip-reconcile, Kargo's
     labels: tuple[tuple[str, str], ...] = ()
@@ -113,10 +112,8 @@ class Application(msgspec.Struct, frozen=True, gc=False):
     destination_name: str = ""
     destination_namespace: str = ""
     automated: bool = False
-    self_heal: bool = False
     prune: bool = False
     sync_options: tuple[str, ...] = ()
-    target_revisions: tuple[str, ...] = ()
     sources: str = ""  # fingerprint of spec.source or spec.sources
     multi_source: bool = False  # spec.sources, were it one: revisions are then asked for as a list
     requested: bool = False  # .operation is set
@@ -127,7 +124,6 @@ class Application(msgspec.Struct, frozen=True, gc=False):
     health: str = ""
     history: tuple[Deployment, ...] = ()
     resources: tuple[tuple[str, str], ...] = ()  # (kind, name) of status.resources: what the sync would bring
-    conditions: tuple[tuple[str, str], ...] = ()  # (type, message), redacted
 
     @property
     def key(self) -> AppKey:
