@@ -164,7 +164,7 @@ _OTHERS: Final = (
     Rule(
         rb"identified |password *\(?'",
         captured(
-            rf"(?i)\b(?:identified\s+(?:with\s+\S+\s+)?(?:by|as)|password)(?:\s+|\s*\(\s*)(?:password\s*\(?\s*)?(?:{_QUOTED})"
+            rf"(?i)\blocate revision identified by '[^']*'|\b(?:identified\s+(?:with\s+\S+\s+)?(?:by|as)|password)(?:\s+|\s*\(\s*)(?:password\s*\(?\s*)?(?:{_QUOTED})"
         ),
     ),
     Rule(

@@ -36,10 +36,10 @@ _PREFIXES = (
 _MESSAGE = re.compile(r'(?:(?:time|ts)=\S+ )?level="?(?P<level>\w+)"? (?:\S+=\S+ )*?msg="(?P<message>(?:[^"\\]|\\.)*)"')
 _MESSAGES = frozenset({"msg", "message", "log", "text"})
 _LEVEL = re.compile(
-    r"(?i)^(?:psql:\S+:\d+: )?[\[<(]?(?:\S+\s+)?[\[<(]?"
-    r"\b(?P<level>trace|debug|info|notice|note|warn|warning|log|hint)\b[\]>):\s|]"
+    r"(?i)^(?:[\s>]+(?=\[))?(?:psql:\S+:\d+: )?[\[<(]?(?:\S+\s+)?[\[<(]?"
+    r"\b(?P<level>trace|debug|info|notice|note|warn|warning|log|hint)\b[\]>):!\s|]"
 )
-_LOUD = re.compile(r"(?i)^[\[<(]?\b(?:error|fatal|critical|panic|severe|err)\b")
+_LOUD = re.compile(r"(?i)^(?:[\s>]+(?=\[))?[\[<(]?\b(?:error|fatal|critical|panic|severe|err)\b")
 _LOGFMT = re.compile(r"(?i)\b(?:level|lvl|severity)=\"?(?P<level>\w+)")
 _TOLERATED = re.compile(r"(?i)\b(?:skipping|skipped|ignored|ignoring|non-fatal)\b")
 _REPEATED = re.compile(r"(?i)\b(?:retrying|will retry|retry in|trying again in|not ready|still waiting)\b")
