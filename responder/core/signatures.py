@@ -16,6 +16,7 @@ from responder.core.scanning import MAX_MEM, Scanner
 from responder.core.tooling import Tool
 
 WEIGHT = 30
+_CLASSED = 5  # characters of a code that has a class (SQLSTATE, Oracle): in plain numbers the first digits are none
 
 
 class Says(StrEnum):
@@ -117,7 +118,7 @@ class Signatures:
 
     def _coded(self, table: str, code: str) -> Category | None:
         codes = self.tables[table]
-        return codes.get(code) or codes.get(code[:2])
+        return codes.get(code) or (codes.get(code[:2]) if len(code) == _CLASSED else None)
 
     def _pattern(self, index: int) -> Any:
         if index not in self._compiled:
