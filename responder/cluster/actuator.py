@@ -30,6 +30,7 @@ from responder.core.actions import (
 from responder.core.appwire import NotAnApplicationError, decode_application
 from responder.core.argocd import AppKey, Application, OperationPhase, OperationRecord
 from responder.core.hooks import HookRun
+from responder.core.permitting import KEPT_OUT, MODE_ANNOTATION
 from responder.core.stopping import running_in
 from responder.ports import Clock
 
@@ -140,7 +141,7 @@ class Actuator:
                 assert_never(act)
 
     async def _resync(self, act: Resync) -> Outcome:
-        app = await self._read(act.app, act.app_uid)
+        app = await self._judged(act)
         if act.action.id in (app.requested_action_id, app.operation and app.operation.request.action_id):
             return self._outcome(OutcomeResult.BEGUN, "it was asked for already")  # by another of us, the same moment
         _same_operation(app, act.started_at)
@@ -156,7 +157,7 @@ class Actuator:
         return self._outcome(OutcomeResult.BEGUN, "asked for")
 
     async def _stop_retries(self, act: StopRetries) -> Outcome:
-        app = await self._read(act.app, act.app_uid)
+        app = await self._judged(act)
         _same_operation(app, act.started_at)
         _must(app.operation is not None and app.operation.waiting, "the operation does not wait for a retry")
         _must(app.operation is not None and app.operation.finished_at == act.finished_at, "another attempt has ended")
@@ -164,12 +165,12 @@ class Actuator:
         return self._outcome(OutcomeResult.TAKEN, "stopped in the wait")
 
     async def _terminate(self, act: Terminate) -> Outcome:
-        app = await self._read(act.app, act.app_uid)
+        app = await self._judged(act)
         _same_operation(app, act.started_at)
         state = app.operation
         runs = state is not None and state.operation_phase is OperationPhase.RUNNING and state.finished_at is None
         _must(runs, "the operation does not run")
-        if act.action.by.startswith("rule "):
+        if not act.ends_running:
             _must(not self._migrating(act), "a migration container runs (I5)")
             await self._see_that_nothing_migrates(act)
         await self._patch(app, bodies.TERMINATING)
@@ -201,9 +202,8 @@ class Actuator:
         try:
             job = await self._job(cluster, path)
             _must(job.metadata.uid == act.uid, "another Job has this name now")
-            _must(
-                any(c.type in ("Failed", "Complete") for c in job.status.conditions or ()), "the Job has not finished"
-            )
+            ended = [c for c in job.status.conditions or () if c.type in ("Failed", "Complete") and c.status == "True"]
+            _must(bool(ended), "the Job has not finished")
             await self._released()
             held = bodies.finalizers_of(await cluster.delete(path, msgspec.json.encode(bodies.deletion(act.uid))))
         except NotFound:
@@ -217,7 +217,7 @@ class Actuator:
             raise Changed(f"the Job cannot be read: {error}") from error
 
     async def _annotate(self, act: Annotate) -> Outcome:
-        app = await self._read(act.app, act.app_uid)
+        app = await self._judged(act)
         await self._patch(app, {"metadata": {"annotations": act.annotations}})
         return self._outcome(OutcomeResult.SUCCEEDED, "annotated")
 
@@ -289,6 +289,13 @@ class Actuator:
         return _ended(action, self._outcome(OutcomeResult.UNKNOWN, "the operation goes on: not repeated"))
 
     # The API server.
+
+    async def _judged(self, act: Resync | StopRetries | Terminate | Annotate) -> Application:
+        """As it is now; somebody may have told us to keep out since."""
+        app = await self._read(act.app, act.app_uid)
+        said = app.annotation(MODE_ANNOTATION)
+        _must(said not in KEPT_OUT, f"the Application says {MODE_ANNOTATION}: {said}")
+        return app
 
     async def _read(self, key: AppKey, uid: str) -> Application:
         try:

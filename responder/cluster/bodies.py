@@ -31,6 +31,7 @@ class _Object(msgspec.Struct):
 
 class _Condition(msgspec.Struct):
     type: str = ""
+    status: str = ""
 
 
 class _JobStatus(msgspec.Struct):

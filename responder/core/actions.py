@@ -153,6 +153,7 @@ class Terminate(msgspec.Struct, frozen=True):
     cluster: str  # its destination, as we name it; empty: not known
     namespaces: tuple[str, ...]  # where its hooks may run
     sidecars: tuple[str, ...] = ()  # names of the containers that were judged to be no migration
+    ends_running: bool = False  # a person was shown that a migration runs, and wants it ended
 
 
 class DeleteHook(msgspec.Struct, frozen=True):

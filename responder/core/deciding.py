@@ -35,7 +35,7 @@ from responder.core.limiting import due_at
 from responder.core.promotion import Block
 from responder.core.rules import Facts, Matching, Rule, RuleAction, Rulebook, match
 from responder.core.situation import Situation
-from responder.core.stopping import in_the_way, stale_job
+from responder.core.stopping import half_way, in_the_way, running_container, stale_job
 
 BY_HAND = "by hand"  # the rule's name of what a person orders
 _APPROVAL_LASTS = timedelta(hours=1)
@@ -317,7 +317,7 @@ def _act(candidate: Candidate, decision: Decision, incident: Incident) -> list[A
 
 def _terminate(action: ActionRecord, app: Application, candidate: Candidate) -> Terminate:
     """With what the actuator needs to ask once more, right before it writes, what runs."""
-    runs = candidate.runs
+    runs, view = candidate.runs, candidate.view
     containers = (c for r in runs for p in r.pods for c in p.containers)
     return Terminate(
         action,
@@ -325,7 +325,8 @@ def _terminate(action: ActionRecord, app: Application, candidate: Candidate) -> 
         app.uid,
         candidate.record.started_at,
         run_uids=tuple(r.uid for r in runs),
-        cluster=candidate.view.cluster,
+        cluster=view.cluster,
         namespaces=tuple(sorted({app.destination_namespace, *(r.namespace for r in runs)} - {""})),
         sidecars=tuple(sorted({c.name for c in containers if c.kind is ContainerKind.SIDECAR})),
+        ends_running=bool(candidate.person and (running_container(view) or half_way(view))),
     )

@@ -37,7 +37,7 @@ GUARDS: Guards = {
     ),
     ActionKind.STOP_RETRIES: (*_ACTING, stopping.waits, stopping.hopeless),
     ActionKind.TERMINATE: (*_ACTING, stopping.operation_runs, stopping.no_running_container),
-    ActionKind.DELETE_HOOK: (*_ACTING, repeating.ended, stopping.stands),
+    ActionKind.DELETE_HOOK: (*_ACTING, repeating.ended, stopping.stands, stopping.emptied, stopping.kept),
     ActionKind.ANNOTATE: _ACTING,
     ActionKind.BLOCK: (permitting.own_mode,),
     ActionKind.ALERT: (permitting.own_mode,),

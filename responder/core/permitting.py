@@ -5,7 +5,8 @@ from responder.core.candidate import Candidate, word
 from responder.core.limiting import SPENT
 from responder.core.rules import glob
 
-_MODE_ANNOTATION = "hook-responder.io/mode"
+MODE_ANNOTATION = "hook-responder.io/mode"
+KEPT_OUT = ("off", "shadow")  # what it may say
 
 
 def killswitch(c: Candidate) -> Reason:
@@ -29,18 +30,18 @@ def mode(c: Candidate) -> Reason:
     ours = c.situation.policy.mode
     if ours is Mode.SHADOW:
         return Reason("mode", f"actions.mode is {ours.value}")
-    if c.rule.mode_of(c.kind) is Mode.SHADOW and not c.person:
+    if c.rule.mode_of(c.kind) is Mode.SHADOW:  # also of what was approved before the file was changed
         return Reason("mode", f"rule {c.rule.name!r} is in shadow mode")
     demotion = c.situation.demotions.get(c.rule.name)
-    if demotion is not None and demotion.holds(c.rule) and not c.person:
+    if demotion is not None and demotion.holds(c.rule):
         return Reason("mode", str(demotion))
     app = c.situation.app
     for source, said in (
-        ("Application", app.annotation(_MODE_ANNOTATION) if app else None),
+        ("Application", app.annotation(MODE_ANNOTATION) if app else None),
         ("AppProject", c.situation.project_mode),
     ):
-        if said in ("off", "shadow"):
-            return Reason("mode", f"the {source} says {_MODE_ANNOTATION}: {said}")
+        if said in KEPT_OUT:
+            return Reason("mode", f"the {source} says {MODE_ANNOTATION}: {said}")
     return Reason("mode", "live", passed=True)
 
 

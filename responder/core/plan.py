@@ -26,6 +26,7 @@ from responder.core.promotion import LEFT_BEHIND, Block
 from responder.core.rules import Matching
 from responder.core.safety import worst
 from responder.core.situation import Situation
+from responder.core.stopping import half_way, running_container
 from responder.core.wording import changed, impact, owner_of
 
 
@@ -144,9 +145,12 @@ def _left_by(block: Block) -> Diagnosis:
 def _evidence_version(incident: Incident, views: tuple[OperationView, ...], situation: Situation) -> str:
     """Changes with whatever a person who approves would want to have seen."""
     seen = [
-        (v.record.started_at.isoformat(), str(v.record.operation_phase), len(v.record.attempts_ended), len(v.gaps))
+        (
+            v.record.started_at.isoformat(), str(v.record.operation_phase), len(v.record.attempts_ended), len(v.gaps),
+            running_container(v) or half_way(v),
+        )
         for v in views
-    ]
+    ]  # fmt: skip
     verdicts = [(d.category.value, d.retry.value, d.state_left.value) for _, d in sorted(situation.diagnoses.items())]
     payload = msgspec.json.encode([incident.id, seen, verdicts])
     return hashlib.blake2b(payload, digest_size=6).hexdigest()

@@ -81,10 +81,29 @@ def stands(c: Candidate) -> Reason:
     return word("stale", standing is not None, "a finished Job stands in the way", "no finished Job stands in the way")
 
 
+def kept(c: Candidate) -> Reason:
+    """Its log goes with it: that of a Job that failed is read to its end first, or known to be lost."""
+    run = stale_job(c.view)
+    lost = {gap.source for gap in run.gaps} if run is not None else set()
+    for pod in run.pods if run is not None and run.failed is not None else ():
+        for container in pod.containers:
+            whole = container.log is not None and container.log.complete
+            if container.started_at is not None and not whole and f"{pod.name}/{container.name}" not in lost:
+                return Reason("evidence", f"the log of {container.name} of {pod.name} is not kept yet")
+    return Reason("evidence", "what is left of its logs is kept", passed=True)
+
+
+def emptied(c: Candidate) -> Reason:
+    """A Pod of it may still be on its way out."""
+    run = stale_job(c.view)
+    name = running_in(run) if run is not None else ""
+    return word("still-running", not name, "no migration container of it runs", f"{name} still runs")
+
+
 def stale_job(view: OperationView) -> HookRun | None:
     """The finished Job of an earlier operation that answers for, or cannot be replaced by, this one's hook."""
     hook = _stale_hook(view)
-    return hook.run if hook is not None else None
+    return hook.run if hook is not None and hook.run is not None and hook.run.kind == "Job" else None
 
 
 def in_the_way(view: OperationView) -> Category | None:

@@ -466,7 +466,29 @@ async def test_a_person_may_end_it_all_the_same(stage: Stage, what: str) -> None
     runs(stage)
     stage.runs, _ = TERMINATED[what]
 
-    assert (await stage.actuator.perform(terminate(stage, "j", by="ana"))).result is OutcomeResult.TAKEN
+    seen = msgspec.structs.replace(terminate(stage, "j", by="ana"), ends_running=True)
+    assert (await stage.actuator.perform(seen)).result is OutcomeResult.TAKEN
+
+
+@pytest.mark.parametrize("what", [what for what, (_, free) in TERMINATED.items() if not free])
+async def test_a_person_who_saw_nothing_run_ends_nothing_that_runs_by_now(stage: Stage, what: str) -> None:
+    runs(stage)
+    stage.runs, _ = TERMINATED[what]
+    outcome = await stage.actuator.perform(terminate(stage, "j", by="ana"))
+
+    assert (outcome.result, outcome.detail) == (OutcomeResult.CONFLICT, "a migration container runs (I5)")
+
+
+@pytest.mark.parametrize("said", ["off", "shadow"])
+async def test_whom_an_application_keeps_out_by_now_does_nothing_to_it(stage: Stage, said: str) -> None:
+    act = resync(stage)
+    stage.change({"metadata": {"annotations": {"hook-responder.io/mode": said}}})
+    outcome = await stage.actuator.perform(act)
+
+    assert (outcome.result, outcome.detail) == (
+        OutcomeResult.CONFLICT, f"the Application says hook-responder.io/mode: {said}",
+    )  # fmt: skip
+    assert stage.wire.written == []
 
 
 # What the watch has not told yet.
@@ -513,7 +535,8 @@ async def test_a_hook_that_nobody_judged_is_not_ended_by_a_rule(stage: Stage) ->
     outcome = await stage.actuator.perform(terminate(stage))
 
     assert outcome.detail == "hook backfill, which was not judged, runs (I5)"
-    assert (await stage.actuator.perform(terminate(stage, by="ana"))).result is OutcomeResult.TAKEN
+    seen = msgspec.structs.replace(terminate(stage, by="ana"), ends_running=True)
+    assert (await stage.actuator.perform(seen)).result is OutcomeResult.TAKEN
 
 
 @pytest.mark.parametrize(

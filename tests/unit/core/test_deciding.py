@@ -22,6 +22,7 @@ from responder.core.actions import (
 from responder.core.argocd import OperationPhase
 from responder.core.deciding import BY_HAND, Case, Decided, decide, decision_id, facts_of
 from responder.core.failure import Diagnosis
+from responder.core.hooks import ContainerRun
 from responder.core.incident import Incident
 from responder.core.rules import Condition, Rule, RuleAction, Rulebook
 from responder.core.situation import Situation
@@ -36,7 +37,7 @@ from tests.unit.core.deciding import (
     only,
     situation,
 )
-from tests.unit.core.night import REVISION, at, failed, hook, job, operation, pod, told, waiting
+from tests.unit.core.night import REVISION, at, failed, hook, job, operation, pod, running, told, waiting
 
 RUNNING, TERMINATING, FAILED_PHASE, ERROR, SUCCEEDED = OperationPhase
 replace = msgspec.structs.replace
@@ -296,6 +297,27 @@ def test_a_termination_names_the_runs_that_were_judged() -> None:
 
     assert isinstance(terminate, Terminate)
     assert terminate.run_uids == ("db-migrate@1",)
+
+
+@pytest.mark.parametrize(
+    ("person", "made", "ends_running"),
+    [
+        ("", waiting("ImagePullBackOff"), False),
+        ("ana", waiting("ImagePullBackOff"), False),
+        ("ana", running(), True),
+    ],
+    ids=["nobody was asked", "ana saw nothing run", "ana saw it run"],
+)
+def test_only_who_saw_a_migration_run_ends_one(person: str, made: ContainerRun, ends_running: bool) -> None:
+    record = operation(RUNNING, told(1, hook(hook_phase="Running"), 3))
+    asked = rule(ActionKind.TERMINATE, mode=Mode.APPROVE if person else Mode.LIVE)
+    seen = situation((record,), (job(1, pods=(pod(made),), active=1),), rulebook=Rulebook((asked,)))
+    first = decided(seen)
+    approved = tuple(replace(d, approved_by=person, approved_at=at(60)) for d in first.decisions)
+    (terminate,) = decided(seen, incident(decisions=approved)).acts if person else first.acts
+
+    assert isinstance(terminate, Terminate)
+    assert terminate.ends_running is ends_running
 
 
 def test_the_job_to_delete_is_named_with_its_uid() -> None:

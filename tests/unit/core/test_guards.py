@@ -41,6 +41,7 @@ from tests.unit.core.night import (
     gone,
     hook,
     job,
+    log,
     operation,
     pod,
     running,
@@ -573,6 +574,35 @@ def test_a_finished_job_that_cannot_be_changed_may_be_deleted() -> None:
     standing = job(-60, failed(-50), delete_policies=("HookSucceeded",))
 
     assert judge(candidate(situation((record,), (standing,)), ActionKind.DELETE_HOOK)).result is VerdictResult.ALLOWED
+
+
+READ = pod(container())
+UNREAD = pod(container(log=log(whole=False)))
+LOST = (Gap("db-migrate-1/migrate", GapReason.LOG_ROTATED),)
+
+
+@pytest.mark.parametrize(
+    ("changes", "guards"),
+    [
+        ({"pods": (READ,)}, []),
+        ({"pods": (UNREAD,)}, ["evidence"]),
+        ({"pods": (pod(container(log=None)),)}, ["evidence"]),
+        ({"pods": (UNREAD,), "gaps": LOST}, []),
+        ({"pods": (pod(running()),)}, ["still-running"]),
+        ({"kind": "AtlasMigration"}, ["stale"]),
+    ],
+    ids=["read", "not to its end", "not at all", "lost", "a Pod on its way out", "no Job"],
+)
+def test_a_failed_job_is_deleted_when_its_log_is_kept(changes: dict[str, Any], guards: list[str]) -> None:
+    stale = replace(job(-60, failed(-50), delete_policies=("HookSucceeded",)), **changes)
+
+    assert refused(candidate(situation((FAILED,), (stale,)), ActionKind.DELETE_HOOK)) == guards
+
+
+def test_a_rule_that_was_set_to_shadow_does_nothing_that_was_approved_before() -> None:
+    seen = candidate(rule=replace(LIVE, mode=Mode.SHADOW), person="ana")
+
+    assert refused(seen) == ["mode"]
 
 
 def test_a_job_that_runs_is_not_deleted() -> None:

@@ -13,7 +13,20 @@ from responder.core.parenting import parent_of
 from responder.core.plan import Plan, plan
 from responder.core.situation import Situation
 from tests.unit.core.deciding import BROKEN, DIRTY, FAILED, SAFE, block, incident, situation
-from tests.unit.core.night import REVISION, application, at, complete, failed, hook, job, operation, told
+from tests.unit.core.night import (
+    REVISION,
+    application,
+    at,
+    complete,
+    failed,
+    hook,
+    job,
+    operation,
+    pod,
+    running,
+    told,
+    waiting,
+)  # fmt: skip
 
 RUNNING, TERMINATING, FAILED_PHASE, ERROR, SUCCEEDED = OperationPhase
 replace = msgspec.structs.replace
@@ -107,6 +120,19 @@ def test_the_evidence_version_changes_with_what_a_person_would_want_to_see() -> 
 
     assert len(versions) == 3
     assert stored(plan(seen(now=at(700)))).evidence_version in versions
+
+
+def test_the_evidence_version_changes_when_a_container_begins_to_run() -> None:
+    """Who approved the end of what hangs has not seen a migration run."""
+    stuck = operation(RUNNING, told(1, hook(hook_phase="Running"), 3))
+    versions = {
+        stored(
+            plan(seen(records=(stuck,), runs=(job(1, pods=(made,), active=1),), incident=incident()))
+        ).evidence_version
+        for made in (pod(waiting("CreateContainerConfigError")), pod(running()), pod(running(), name="another"))
+    }
+
+    assert len(versions) == 3
 
 
 # What is not seen any more.
