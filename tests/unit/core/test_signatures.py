@@ -47,8 +47,9 @@ def test_a_code_is_looked_up_whole_then_by_its_class(line: str, category: Catego
     assert [m.category for m in parse_signatures({"f": GOOD.encode()}).matches(line)] == [category]
 
 
-def test_an_unlisted_code_is_no_match() -> None:
-    assert parse_signatures({"f": GOOD.encode()}).matches("number 9999") == []
+@pytest.mark.parametrize("line", ["number 9999", "number 2213", "number 221"])
+def test_an_unlisted_code_is_no_match_nor_are_the_first_digits_of_a_plain_number(line: str) -> None:
+    assert parse_signatures({"f": GOOD.encode()}).matches(line) == []
 
 
 @pytest.mark.parametrize(
