@@ -45,7 +45,7 @@ def read_incident(path: Path) -> Mapping[str, Any]:
 
 
 def read_rules(path: Path, settings: Settings | None = None) -> Rulebook:
-    """With the settings its receivers, tools and databases have to be known ones.
+    """With the settings its receivers, tools, databases and blocked environments have to be known ones.
 
     Raises ``FileError``, ``ConfigError``, ``SignatureError`` and OSError.
     """
@@ -53,7 +53,7 @@ def read_rules(path: Path, settings: Settings | None = None) -> Rulebook:
     if settings is None:
         return parse_rules(text, str(path), None)
     receivers = frozenset(receiver.name for receiver in settings.receivers)
-    return parse_rules(text, str(path), receivers, signatures(settings.signatures))
+    return parse_rules(text, str(path), receivers, signatures(settings.signatures), settings.promotion.environments)
 
 
 def run_tests(arguments: Namespace) -> int:

@@ -126,7 +126,8 @@ def _rulebook(settings: Settings, recognised: Signatures) -> Rulebook:
         return Rulebook()
     try:
         text = read_text(settings.rules)
-        return parse_rules(text, str(settings.rules), frozenset(r.name for r in settings.receivers), recognised)
+        receivers = frozenset(r.name for r in settings.receivers)
+        return parse_rules(text, str(settings.rules), receivers, recognised, settings.promotion.environments)
     except RulesError as error:
         raise ConfigError(list(error.problems)) from error
 

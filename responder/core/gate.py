@@ -14,6 +14,7 @@ from responder.core.evidence import Freshness
 from responder.core.failure import StateLeft
 from responder.core.incident import Incident
 from responder.core.promotion import LEFT_BEHIND, Block, GateAnswer, GateResult, Subject
+from responder.core.rules import glob
 from responder.core.situation import Policy
 
 SEVERAL = ","  # between the revisions of an Application with several sources
@@ -90,7 +91,7 @@ def _holds(block: Block, place: Place, now: datetime, order: Sequence[str]) -> b
         return False
     if block.environment == place.environment:
         return block.state_left in LEFT_BEHIND or _same_change(block, place)
-    named = place.environment in block.environments
+    named = any(glob(name, place.environment) for name in block.environments if name != "*")
     if not named and ("*" not in block.environments or _comes_before(place.environment, block.environment, order)):
         return False
     return _same_change(block, place)

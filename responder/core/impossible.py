@@ -9,6 +9,8 @@ from responder.core.rules import Rule, RuleAction
 from responder.core.vocabulary import LASTING, WORDS
 
 _LEFT = {StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED}
+_STANDING = {Category.STALE_JOB, Category.IMMUTABLE_JOB}
+_DELETING = {"PreDelete", "PostDelete"}
 
 
 def never_matches(rule: Rule, passing: Set[str] = frozenset()) -> str:
@@ -39,6 +41,8 @@ def never_done(rule: Rule, action: RuleAction, passing: Set[str] = frozenset()) 
                 return "only done where another attempt is unsafe or futile: write retry: [unsafe, futile]"
             if _accepted(rule, "confidence") <= {Confidence.GUESS}:
                 return "never done on a guess: write confidence: [certain, likely]"
+        case ActionKind.DELETE_HOOK if not _accepted(rule, "category") & _STANDING:
+            return "only done where a finished Job stands in the way: write category: [stale-job, immutable-job]"
         case ActionKind.BLOCK if action.lasts is not None and StateLeft.NONE not in _accepted(rule, "state_left"):
             return "for: a block ends by time only where nothing was left behind: leave it out"
         case _:
@@ -50,6 +54,8 @@ def _never_resynced(rule: Rule, passing: Set[str]) -> str:
     retry = _accepted(rule, "retry")
     if rule.budget == 0:
         return "a budget of 0 allows none: write budget: 1 or more, or leave resync out"
+    if _accepted(rule, "sync_phase") <= _DELETING:
+        return "an Application that is being deleted is never resynced: leave resync out"
     if rule.mode is Mode.APPROVE:
         if retry <= {Retry.UNSAFE}:
             return "nobody may order it where retry is unsafe: resolve what was left behind first"

@@ -28,7 +28,7 @@ class Block(msgspec.Struct, frozen=True):
     id: str
     service: str
     environment: str  # where it failed
-    environments: tuple[str, ...]  # that are held; "*" is all
+    environments: tuple[str, ...]  # that are held, as globs; "*" is all that do not come before it
     revisions: tuple[str, ...]  # held in other environments; empty: every revision
     state_left: StateLeft
     reason: str

@@ -1,6 +1,6 @@
 """``rules.yaml``: read strictly. What cannot be meant, or can never happen, is refused with its place and a remedy."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -101,27 +101,34 @@ class Known(msgspec.Struct, frozen=True):
     """What a rule may name beside the closed vocabularies. None, or no such field: any name may be one."""
 
     receivers: frozenset[str] | None = None
+    environments: tuple[str, ...] = ()  # of promotion, in their order; none: any may be named
     names: Mapping[str, frozenset[str]] = msgspec.field(default_factory=dict)  # by condition: tool, database
     passing: frozenset[str] = frozenset()  # categories that a signature says to pass by themselves
 
 
-def known(receivers: frozenset[str] | None, signatures: Signatures | None = None) -> Known:
+def known(
+    receivers: frozenset[str] | None, signatures: Signatures | None = None, environments: Sequence[str] = ()
+) -> Known:
     """With the tools and databases that the signatures can recognise."""
     if signatures is None:
-        return Known(receivers)
+        return Known(receivers, tuple(environments))
     names = {
         "tool": frozenset(signatures.tools) | {s.tool for s in signatures.signatures if s.tool},
         "database": frozenset(s.database for s in signatures.signatures if s.database),
     }
     passing = frozenset(s.category.value for s in signatures.signatures if s.passes and s.category)
-    return Known(receivers, names, passing)
+    return Known(receivers, tuple(environments), names, passing)
 
 
 def parse_rules(
-    text: str, file: str, receivers: frozenset[str] | None, signatures: Signatures | None = None
+    text: str,
+    file: str,
+    receivers: frozenset[str] | None,
+    signatures: Signatures | None = None,
+    environments: Sequence[str] = (),
 ) -> Rulebook:
     """Raises `RulesError` with everything that is wrong; nothing else. Without `receivers` any name may be one."""
-    names = known(receivers, signatures)
+    names = known(receivers, signatures, environments)
     try:
         document = Document(text, file)
         reading = _Reading(document, _written(document, names), names)
@@ -174,6 +181,7 @@ class _Reading:
         path: Path = ("rules", at)
         for number, do in enumerate(written.do):
             self._receiver(do, (*path, "do", number, "alert", "receiver"))
+            self._held(do, (*path, "do", number, "block"))
         return Rule(
             name=written.name,
             conditions=tuple(self._conditions(written.when, (*path, "when"))),
@@ -194,6 +202,17 @@ class _Reading:
         receivers = self._known.receivers
         if name and receivers is not None and name not in receivers:
             self._fault(path, f"receiver {name!r} is not configured{suggest(name, receivers) or ', none is'}")
+
+    def _held(self, do: _Do, path: Path) -> None:
+        """A block of an environment that there is not would hold nothing, and nobody would notice."""
+        order = self._known.environments
+        for at, name in enumerate(do.block.environments if do.block and order else ()):
+            if not any(glob(name, environment) for environment in order):
+                self._fault(
+                    (*path, "environments", at), f"{name!r} is none of promotion.environments{suggest(name, order)}"
+                )
+        if do.block is not None and do.block.lasts == timedelta(0):
+            self._fault((*path, "for"), "a block that lasts no time holds nothing: leave `for` out, or write 2h")
 
     def _names(self, rules: tuple[Rule, ...]) -> None:
         seen: set[str] = set()
@@ -233,7 +252,8 @@ class _Reading:
                 self._fault(path, f'attempts: expected a number or a comparison like ">=3", found {kind_of(item)}')
             return text
         if not isinstance(item, str) or not item:
-            self._fault(path, f"{field}: expected text in quotes, found {kind_of(item)}")
+            turned = ", or {not: ...} for none of them" if isinstance(item, dict) else ""
+            self._fault(path, f"{field}: expected text in quotes{turned}, found {kind_of(item)}")
             return ""
         if field in WORDS and not any(glob(item, word) for word in WORDS[field]):
             self._fault(path, f"{item[:60]!r} is no {field}{suggest(item, WORDS[field])}")

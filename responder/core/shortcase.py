@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from responder.core.argocd import AppKey, AttemptResult, OperationPhase, OperationRecord, ResourceResult, SyncRequest
 from responder.core.attempts import Attempt, AttemptHook, OperationView
-from responder.core.evidence import Gap, GapReason
+from responder.core.evidence import Gap, GapReason, LogSummary
 from responder.core.failure import Category, Confidence, Diagnosis, Retry, StateLeft
 from responder.core.hooks import ContainerRun, ContainerState, HookRun, JobCondition, PodRun
 from responder.core.incident import FailingHook, HookIdentity, Incident, IncidentState
@@ -89,6 +89,7 @@ def _attempt(number: int, hook: HookIdentity, facts: Facts, *, gap: bool, contai
         started_at=created,
         finished_at=None if container_runs else at,
         exit_code=None if container_runs else 1,
+        log=LogSummary("migrate", complete=not (gap or container_runs)),
     )
     run = HookRun(
         cluster=hook.cluster,

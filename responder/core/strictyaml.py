@@ -105,6 +105,7 @@ _EXPECTED = {
 def _said(error: Mapping[str, Any]) -> str:
     """pydantic's reason in the words of YAML."""
     text = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "expected")
+    text = re.sub(r"Tuple should have (.*) after validation, not (\d+)", r"expected \1, found \2", text)
     return _EXPECTED.get(error["type"], text)
 
 
@@ -126,11 +127,24 @@ def _compose(text: str, file: str) -> yaml.Node | None:
         begun = getattr(error, "context_mark", None)
         if begun and mark and begun.line != mark.line:  # a quote that was never closed shows at the end of the file
             reason = f"{reason}, {getattr(error, 'context', '')} that began in line {begun.line + 1}"
-        raise FileError([f"{place}: {reason}"]) from error
+        raise FileError([f"{place}: {reason}{_meant(reason)}"]) from error
     except RecursionError as error:
         raise FileError([f"{file}:1:1: nested too deeply"]) from error
     except (ValueError, OverflowError) as error:  # PyYAML lets an escape like "\UFFFFFFFF" through to chr()
         raise FileError([f"{file}:1:1: holds an escape or a number that is none: {error}"]) from error
+
+
+def _meant(reason: str) -> str:
+    """What would be right, of the faults that everybody makes."""
+    if "'\\t'" in reason:
+        return ": indent with spaces, YAML allows no tabs"
+    if "alias" in reason or "expected alphabetic or numeric character" in reason:
+        return ': text that begins with * or & needs quotes, as in "*-prod"'
+    if "mapping values are not allowed" in reason:
+        return ": text with a colon in it needs quotes, or the line is indented otherwise than the one before"
+    if "cannot start any token" in reason:
+        return ": put the text into quotes"
+    return ""
 
 
 class _Reader:

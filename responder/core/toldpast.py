@@ -22,13 +22,18 @@ from responder.core.actions import (
 from responder.core.alert import AlertState, Severity
 from responder.core.argocd import AppKey, AttemptResult, OperationPhase, OperationRecord, ResourceResult, SyncRequest
 from responder.core.attempts import Attempt, AttemptHook, OperationView
-from responder.core.evidence import Gap, GapReason
+from responder.core.evidence import Gap, GapReason, LogSummary
 from responder.core.failure import Diagnosis
 from responder.core.hooks import ContainerKind, ContainerRun, ContainerState, HookRun, JobCondition, PodRun
 from responder.core.incident import AlertMark, FailingHook, HookIdentity, Incident, IncidentState
 from responder.core.past import Past
 
 At = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class _Log(msgspec.Struct):
+    lines: int = 0
+    complete: bool = False
 
 
 class _Container(msgspec.Struct):
@@ -39,6 +44,7 @@ class _Container(msgspec.Struct):
     exit_code: int | None = None
     started_at: At | None = None
     finished_at: At | None = None
+    log: _Log | None = None
 
 
 class _Pod(msgspec.Struct):
@@ -314,4 +320,5 @@ def _container(told: _Container) -> ContainerRun:
         started_at=told.started_at,
         finished_at=told.finished_at,
         exit_code=told.exit_code,
+        log=LogSummary("", told.log.lines, complete=told.log.complete) if told.log is not None else None,
     )

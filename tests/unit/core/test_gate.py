@@ -293,6 +293,8 @@ def test_where_nothing_is_known_to_be_left_another_revision_goes_on(left: StateL
 def test_an_environment_that_was_named_is_held_whatever_the_order() -> None:
     assert holds(block(environments=("dev",)), "dev") is True
     assert holds(block(environments=("production",)), "dev") is False
+    assert holds(block(environments=("d*",)), "dev") is True
+    assert holds(block(environments=("prod-*",)), "dev") is False
 
 
 def test_it_holds_its_own_service_only() -> None:

@@ -108,7 +108,11 @@ def test_where_no_receiver_is_configured_that_is_said() -> None:
         ("delay: 30s", "dely: 30s", "7:18: rules.0.do.0.resync.dely: unknown key, did you mean delay?"),
         ("resync: {delay: 30s}", "restart: {}", "7:9: rules.0.do.0.restart: unknown key, expected one of: alert,"),
         ("severity: critical", "severity: fatal", "18:27: rules.1.do.2.alert.severity: expected 'critical', 'warning'"),
-        ('environments: ["*"]', "environments: []", "17:31: rules.1.do.1.block.environments: Tuple should have"),
+        (
+            'environments: ["*"]',
+            "environments: []",
+            "17:31: rules.1.do.1.block.environments: expected at least 1 item, found 0",
+        ),
         ("name: half applied", "name: the database was away", "9:11: 'the database was away': another rule has"),
         ("stop-retries:", "stop-retries: {now: true}", "16:24: rules.1.do.0.stop-retries.now: unknown key"),
         ("      - stop-retries:\n", "      - {alert: {}, terminate: {}}\n", "16:9: rules.1.do.0: one action an item"),
@@ -140,13 +144,24 @@ def test_all_faults_are_told_at_once() -> None:
         ("{retry: safe}", "[stop-retries: {}]", "only done where another attempt is unsafe or futile"),
         ("{confidence: guess}", "[stop-retries: {}]", "never done on a guess"),
         ("{state_left: dirty}", '[block: {environments: ["*"], for: 2h}]', "a block ends by time only where nothing"),
+        ("{}", '[block: {environments: ["*"], for: 0s}]', "a block that lasts no time holds nothing"),
+        (
+            "{category: deadlock}",
+            "[delete-hook: {}]",
+            "only done where a finished Job stands in the way: write category",
+        ),
+        ("{sync_phase: PostDelete}", "[resync: {}]", "an Application that is being deleted is never resynced"),
         ("{}", "[terminate: {}, terminate: {}]", "written twice in one rule"),
         ("{}", "[resync: {}, stop-retries: {}]", "contradict each other"),
         ('{category: {not: "*"}}', "[alert: {}]", "leaves nothing that could match"),
         ("{retry: {not: [safe, futile, unsafe, unknown]}}", "[alert: {}]", "leaves nothing that could match"),
         ('{category: "*-tiemout"}', "[alert: {}]", "is no category"),
         ("{attempts: many}", "[alert: {}]", 'expected a number or a comparison like ">=3"'),
-        ("{project: {no: shop}}", "[alert: {}]", "project: expected text in quotes, found a mapping"),
+        (
+            "{project: {no: shop}}",
+            "[alert: {}]",
+            "project: expected text in quotes, or {not: ...} for none of them, found a mapping",
+        ),
     ],
 )
 def test_what_can_never_be_done_is_refused(when: str, do: str, reason: str) -> None:
@@ -161,6 +176,8 @@ def test_what_can_never_be_done_is_refused(when: str, do: str, reason: str) -> N
         ("{retry: [safe, futile]}", "[resync: {}]", ""),
         ("{retry: futile}", "[resync: {}]", "    mode: approve\n"),  # a named person may order it
         ("{retry: futile}", "[stop-retries: {}]", ""),
+        ("{category: [stale-job, deadlock]}", "[delete-hook: {}]", ""),
+        ("{sync_phase: [PostDelete, PreSync]}", "[resync: {}]", ""),
         ("{state_left: [none, dirty]}", '[block: {environments: ["*"], for: 2h}]', ""),
         ("{}", "[alert: {}, alert: {receiver: dba, after: 1h}]", ""),
         ('{category: "*-timeout"}', "[alert: {}]", ""),
@@ -298,6 +315,22 @@ def test_a_tool_or_database_that_nothing_recognises_is_refused(when: str, proble
         parse_rules(one(when), "rules.yaml", RECEIVERS, SIGNATURES)
     assert caught.value.problems == [f"rules.yaml:{problem}"]
     assert len(parse_rules(one(when), "rules.yaml", RECEIVERS).rules) == 1
+
+
+def test_a_block_of_an_environment_that_there_is_not_is_refused() -> None:
+    """It would hold nothing."""
+    order = ("staging", "eu-production", "us-production")
+    good = one(do='[block: {environments: ["*-production", staging]}]')
+
+    with pytest.raises(RulesError) as caught:
+        parse_rules(one(do='[block: {environments: ["*", stagign, "prod-*"]}]'), "rules.yaml", None, None, order)
+    typo, pattern = caught.value.problems
+    assert typo == "rules.yaml:5:38: 'stagign' is none of promotion.environments, did you mean staging?"
+    assert pattern.endswith(
+        "'prod-*' is none of promotion.environments, expected one of: eu-production, staging, us-production"
+    )
+    assert len(parse_rules(good, "rules.yaml", None, None, order).rules) == 1
+    assert len(parse_rules(one(do="[block: {environments: [stagign]}]"), "rules.yaml", None).rules) == 1
 
 
 def test_a_resync_of_what_somebody_has_to_change_first_is_refused_unless_a_signature_knows_better() -> None:

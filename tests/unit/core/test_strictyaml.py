@@ -45,7 +45,20 @@ def test_every_fault_is_told_with_its_place() -> None:
         ("wheels: [3]\n", "cart.yaml:1:10: wheels.0: expected a mapping"),
         ("wheels: [\n", "cart.yaml:2:1: expected the node content, but found '<stream end>'"),
         ("name: a\nname: b\n", "cart.yaml:2:1: name: written twice"),
-        ("name: *nobody\n", "cart.yaml:1:7: found undefined alias 'nobody'"),
+        (
+            "name: *-prod\n",
+            "cart.yaml:1:7: found undefined alias '-prod': text that begins with * or & needs quotes, as in \"*-prod\"",
+        ),
+        (
+            "{name: *}\n",
+            "cart.yaml:1:9: expected alphabetic or numeric character, but found '}': text that begins with *",
+        ),
+        ("name: a: b\n", "cart.yaml:1:8: mapping values are not allowed here: text with a colon in it needs quotes"),
+        ("name: @b\n", "cart.yaml:1:7: found character '@' that cannot start any token: put the text into quotes"),
+        (
+            "wheels:\n\t- size: 3\n",
+            "cart.yaml:2:1: found character '\\t' that cannot start any token: indent with spaces",
+        ),
         ("name: &a [*a]\n", "cart.yaml:1:7: refers to itself"),
         ("name: !!python/object:os.system x\n", "cart.yaml:1:7: unexpected tag python/object:os.system"),
         ("name: !!int many\n", "cart.yaml:1:7: write the number plainly, or quote it"),
