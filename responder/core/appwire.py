@@ -81,8 +81,8 @@ def _application(wire: AppWire, redact: Callable[[str], str]) -> Application:
         automated=automated is not None and automated.enabled is not False,
         prune=automated is not None and automated.prune,
         sync_options=policy.sync_options or (),
-        sources=fingerprint(spec.source, spec.sources),
-        multi_source=bool(_fingerprint(bytes(spec.sources))),
+        sources=_fingerprint(spec.source, spec.sources),
+        multi_source=bool(_fingerprint_of(bytes(spec.sources))),
         requested=wire.operation is not None,
         requested_action_id=_action_id(wire.operation),
         operation=operation,
@@ -112,13 +112,13 @@ def _read_annotations(annotations: dict[str, str]) -> tuple[tuple[str, str], ...
     return tuple(sorted((intern(k), intern(v)) for k, v in read.items()))
 
 
-def fingerprint(source: msgspec.Raw, sources: msgspec.Raw) -> str:
+def _fingerprint(source: msgspec.Raw, sources: msgspec.Raw) -> str:
     """Equal for equal sources, whatever the order of their keys; empty when there are none."""
-    return _fingerprint(bytes(sources)) or _fingerprint(bytes(source))
+    return _fingerprint_of(bytes(sources)) or _fingerprint_of(bytes(source))
 
 
 @lru_cache(maxsize=16)  # an Application tells its sources three times, in the same bytes
-def _fingerprint(raw: bytes) -> str:
+def _fingerprint_of(raw: bytes) -> str:
     given = _sources.decode(raw) if raw else None
     if not given:
         return ""
@@ -165,8 +165,8 @@ def _request(operation: OperationWire | None, spec: SpecWire) -> SyncRequest:
 
 def _rolls_back(sync: SyncWire, spec: SpecWire) -> bool:
     """Auto-sync and Argo CD's own API send a copy of the spec's source along: only another one goes back."""
-    given = fingerprint(sync.source, sync.sources)
-    return bool(given) and given != fingerprint(spec.source, spec.sources)
+    given = _fingerprint(sync.source, sync.sources)
+    return bool(given) and given != _fingerprint(spec.source, spec.sources)
 
 
 def _operation_state(wire: OperationStateWire, spec: SpecWire, redact: Callable[[str], str]) -> OperationState:
@@ -179,7 +179,7 @@ def _operation_state(wire: OperationStateWire, spec: SpecWire, redact: Callable[
         retry_count=wire.retry_count,
         request=_request(wire.operation, spec),
         revisions=_revisions(result.revision, result.revisions),
-        sources=fingerprint(result.source, result.sources),
+        sources=_fingerprint(result.source, result.sources),
         results=tuple(_result(r, redact) for r in result.resources or () if r.hook_type or _went_wrong(r)),
     )
 
