@@ -164,7 +164,8 @@ _OTHERS: Final = (
     Rule(
         rb"identified |password *\(?'",
         captured(
-            rf"(?i)\blocate revision identified by '[^']*'|\b(?:identified\s+(?:with\s+\S+\s+)?(?:by|as)|password)(?:\s+|\s*\(\s*)(?:password\s*\(?\s*)?(?:{_QUOTED})"
+            r"(?i)\blocate revision identified by '[^']*'|"  # Alembic's, before SQL's
+            rf"\b(?:identified\s+(?:with\s+\S+\s+)?(?:by|as)|password)(?:\s+|\s*\(\s*)(?:password\s*\(?\s*)?(?:{_QUOTED})"
         ),
     ),
     Rule(
