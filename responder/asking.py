@@ -84,7 +84,9 @@ def _refused(error: urllib.error.HTTPError) -> NoReturn:
     except (OSError, ValueError, AttributeError, http.client.HTTPException):
         detail = ""
     refused = 300 <= error.code < 500 and error.code not in (408, 429)
-    code = BAD_INPUT if error.code in (400, 422) else NO if error.code == 409 else COULD_NOT_ASK
+    ours = error.headers.get_content_type() == "application/problem+json"  # a 404 of another server tells nothing
+    bad = error.code in (400, 422) or (ours and error.code == 404)
+    code = BAD_INPUT if bad else NO if error.code == 409 else COULD_NOT_ASK
     raise AskError(
         f"{error.code} {error.reason}{f': {detail}' if detail else ''}", refused=refused, code=code
     ) from error

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from responder.cluster.reflector import Reflector
+from responder.cluster.reflector import Reflector, Trouble
 from responder.core.argocd import AppKey, Application, OperationRecord
 from responder.core.completions import Completion, ended_by
 from responder.core.evidence import Freshness
@@ -244,9 +244,12 @@ def _same(before: Application, app: Application) -> bool:
     return replace(before, resource_version=app.resource_version) == app
 
 
+_SAID: dict[Trouble | None, str] = {Trouble.SILENCE: "silent", Trouble.EOF: "broken off"}
+
+
 def _describe(watch: Reflector[Any]) -> str:
     since = f" since {watch.failing_since:%H:%M:%S}" if watch.failing_since else ""
-    return f"the watch of {watch.resource} is {watch.trouble}{since}"
+    return f"the watch of {watch.resource} is {_SAID.get(watch.trouble) or watch.trouble}{since}"
 
 
 def _zone(name: str) -> tzinfo | None:
