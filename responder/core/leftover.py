@@ -92,6 +92,7 @@ def assess(log: Findings, cause: Cause, tool: Tool | None, database: str | None,
         _before_anything(run)
         or _marked(run)
         or _not_taken_back(run)
+        or _done_beside(run)
         or _by_scope(run)
         or Left(StateLeft.UNKNOWN, "the log does not show which tool ran, or on which database")
     )
@@ -203,6 +204,13 @@ def _not_taken_back(run: _Run) -> Left | None:
     return None
 
 
+def _done_beside(run: _Run) -> Left | None:
+    """A script that ran before the tool: no transaction of the tool's takes its statements back."""
+    if run.tool is not None and any(f.signature.tool != run.tool.name for f in run.log.saying(Says.STEP)):
+        return Left(StateLeft.PARTIAL, "the log shows statements that another program had done, and they stay")
+    return None
+
+
 def _ended_well(run: _Run) -> bool:
     """The last migration that was begun was also finished; something else failed after it."""
     last = run.log.saying(Says.STARTED, Says.FINISHED)
@@ -270,13 +278,14 @@ def _covered(run: _Run) -> bool:
     """Tools let a migration opt out of its transaction (Django's `atomic = False`, goose's NO TRANSACTION, Alembic's
     `autocommit_block`), and few say so when it fails. People do so for what no transaction takes: an index built
     CONCURRENTLY, VACUUM, a value of an enum; and for backfills, which commit each batch. Such a statement in the log is
-    never safe (see `_not_taken_back`); where the tool hides its statements, the migration's name may warn. What is left
-    is a migration without any need to opt out, and none that could be told from an ordinary one: it is believed to be
-    one.
+    never safe (see `_not_taken_back`); where the tool hides its statements, the migration's name may warn, and a number
+    is no name. What is left is a migration without any need to opt out, and none that could be told from an ordinary
+    one: it is believed to be one.
     """
     if run.tool is not None and run.tool.silent_end and not _own_words(run):
         return False
-    return _rolled_back(run) or not _OUTSIDE.search(run.migration or "")
+    named = run.migration is None or any(c.isalpha() for c in run.migration)
+    return _rolled_back(run) or (named and not _OUTSIDE.search(run.migration or ""))
 
 
 def _own_words(run: _Run) -> bool:
