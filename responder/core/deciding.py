@@ -205,6 +205,8 @@ def _judged(
         incident=incident, delay=action.delay, person=person,
     )  # fmt: skip
     verdict = judge(candidate, case.guards)
+    if before is not None and _would_have(before.verdict) and verdict.refused_by("mode"):
+        verdict = before.verdict  # what it would have done then stays told, whatever others do since
     if before is not None and before.declined_by:
         verdict = Verdict(VerdictResult.DENIED, verdict.reasons)
     allowed = verdict.result is VerdictResult.ALLOWED
@@ -225,6 +227,11 @@ def _judged(
         declined_by=before.declined_by if before is not None else "",
     )
     return _expired(decision, situation), candidate
+
+
+def _would_have(verdict: Verdict) -> bool:
+    """Nothing but the mode stood in the way: in shadow."""
+    return {r.guard for r in verdict.reasons if not r.passed} == {"mode"}
 
 
 def _allowed_since(key: str, before: Decision | None, situation: Situation) -> datetime:

@@ -299,6 +299,20 @@ def test_a_termination_names_the_runs_that_were_judged() -> None:
     assert terminate.run_uids == ("db-migrate@1",)
 
 
+def test_what_a_rule_in_shadow_would_have_done_stays_told_when_another_does_it() -> None:
+    book = Rulebook((replace(LIVE, name="trial", mode=Mode.SHADOW, goes_on=True), LIVE), Mode.LIVE)
+    first = decided(situation(rulebook=book))
+    done = (act(OutcomeResult.TAKEN, 60, 0),)
+    later = again(situation(rulebook=book), first, actions=done, now=at(70))
+    released = Rulebook((replace(LIVE, name="trial", goes_on=True), LIVE), Mode.LIVE)
+
+    for found in (first, later):
+        trial = next(d for d in found.decisions if d.rule == "trial")
+        assert [r.guard for r in trial.verdict.reasons if not r.passed] == ["mode"]
+    live = next(d for d in again(situation(rulebook=released), later, actions=done).decisions if d.rule == "trial")
+    assert live.verdict.refused_by("once")
+
+
 @pytest.mark.parametrize(
     ("person", "made", "ends_running"),
     [
