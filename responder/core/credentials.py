@@ -13,7 +13,7 @@ _ESCAPED = r'\\"((?:[^"\\]|\\\\(?:\\["\\]|[^"\\])|\\[^"\\])*)\\*(?:"|$)'  # a JS
 _DOUBLE = r'"((?:[^"\\]|\\.)*)\\?(?:"|$)'
 _SINGLE = r"'((?:[^'\\]|\\.|'')*)\\?(?:'|$)"
 _BACKTICK = r"`([^`]*)`"
-_QUOTED = rf"[uUbBrRnNeE]?(?:{_ESCAPED}|{_ESCAPED_TWICE}|{_DOUBLE}|{_SINGLE}|{_BACKTICK})"
+QUOTED = rf"[uUbBrRnNeE]?(?:{_ESCAPED}|{_ESCAPED_TWICE}|{_DOUBLE}|{_SINGLE}|{_BACKTICK})"
 
 # A bare value is chunks between separators. It ends where the next pair or an escaped new line begins; a chunk that is
 # a word alone may be the next pair's key, which only the byte behind it tells.
@@ -33,7 +33,7 @@ _NO_SECRET = latin1(
     r"|\*+|\.{3}|x{3,}|[?]|%s|%\(\w+\)s|\$\d+|:\w+"  # masks and placeholders
     r"|\$\{[^}]*\}|\$\(\w+\)|\{\{.*|(?-i:\$[A-Z_]{3,})"  # references to where the secret is
     r"|(?:os\.environ|os\.getenv|process\.env|getenv|env\(|ENV\[|System\.getenv|config\(|settings\.|self\.).*"
-    r"|[\[{(]+"  # the value is a structure with keys of its own
+    r"|[\[{(]+|[|>][+-]?\d?"  # the value is a structure with keys of its own, or goes on below
 )
 _MASKED = latin1(
     r"(?i)\*+|\.{3}|x{3,}|\$\{[^}]*\}|\{\{.*\}\}|%s|[<\[(](?:redacted|filtered|hidden|masked|secret)[>\])]"
@@ -58,10 +58,11 @@ _WORD: Final = (
     r"private|rsa|secret|secretaccess|service|session|shared|sharedaccess|signing|ssh|storage|webhook)[_.-]?key|"
     r"access[_-]?key[_-]?id|secret_key_base|shared_?access_?signature|session_?id|cookie[_-]?secret|x-vault-token"
 )
-_KEY: Final = rf"[\w.-]*(?:{_WORD}|[_.-]pass|[_.-]auth|[_.-]salt|[_.-]pw)(?:_?\d{{1,2}}|_?value)?"
+KEY: Final = rf"[\w.-]*(?:{_WORD}|[_.-]pass|[_.-]auth|[_.-]salt|[_.-]pw)(?:_?\d{{1,2}}|_?value)?"
 _SENTENCE = r"(unexpected|illegal|unknown|near|at|mismatched)\s+"  # "Unexpected token: }" is a parser's complaint
 _PAIRS = latin1(
-    rf"""(?i)(?:{_SENTENCE})?(?:{_KEY}((?:\\*["'])?)\]?\s*(?:=>|:=|==?|:)|\bpass(?:\s*=|\\*["']\s*(?:=>|[:=])))\s*(?:{_QUOTED}|({_BARE}))"""
+    rf"""(?i)(?:{_SENTENCE})?(?:{KEY}((?:\\*["'])?)\]?\s*(?:=>|:=|==?|:)|\bpass(?:\s*=|\\*["']\s*(?:=>|[:=])))\s*"""
+    rf"""(?:string\(\d+\) )?(?:{QUOTED}|({_BARE}))"""
 )
 _BARE_GROUP = _PAIRS.groups
 _VALUE_GROUPS = range(3, _BARE_GROUP + 1)
@@ -87,24 +88,38 @@ def _pairs(line: bytes, seal: Seal) -> bytes:
     return b"".join((*pieces, line[copied:])) if pieces else line
 
 
-def _unless_plain(value: bytes, seal: Seal) -> bytes:
+def unless_plain(value: bytes, seal: Seal) -> bytes:
     return value if _NO_SECRET.fullmatch(value) else seal(value)
 
 
-_FLAGS = rf"""(?i)--?(?:{_KEY}|pass)(?:\s+|["'],\s*["'])(?:{_QUOTED}|([^\s"'`<>-][^\s"'`<>]*))"""
+_FLAGS = rf"""(?i)--?(?:{KEY}|pass)(?:\s+|["'],\s*["'])(?:{QUOTED}|([^\s"'`<>-][^\s"'`<>]*))"""
 
 _MYSQL_FLAG = r"""(?i:\b(?:mysql|mariadb)[\w-]*\b)[^|;]*?(?:\s|["'])-p(?:'([^']+)'|([^\s"'`\\;|&]+))"""
+
+# Other clients' flags for a password.
+_OTHER_FLAGS = (
+    r"(?:\b(?:sqlcmd|bcp|osql)\b[^|;]*?[\s\"']-P"
+    r"|\b(?:mongo\w*|cypher-shell|cqlsh|(?:docker|podman|helm registry) login)\b"
+    r"""[^|;]*?[\s"']-p)(?:\s*|["'],\s*["'])(?:'([^']+)'|"([^"]+)"|([^\s"'`;|&,]+))"""
+)
+_PIPED = r"""\b(?:echo|printf)\s+(?:-n\s+)?(?:'%s'\s+)?(?:'([^']+)'|"([^"]+)"|(\S+))\s*\|.*(?:password-stdin|passwd)"""
 
 _RULES_OF_PAIRS: Final = (
     Rule(
         rb"^\W*(?:step .*)?(?:env|arg) \w*(?:pass|pwd|secret|token|key)",
-        captured(rf"(?i)\b(?:env|arg)\s+{_KEY}\s+([^\s=]\S*)"),
+        captured(rf"(?i)\b(?:env|arg)\s+{KEY}\s+([^\s=]\S*)"),
     ),
     Rule(rb"pass|pwd|secret|token|credential|[_.-]?key|signature|session_?id|_auth|_salt|[_.-]pw", _pairs),
-    Rule(rb"-[\w.-]*(?:pass|pwd|secret|token|key|credential)", captured(_FLAGS, bare=_unless_plain)),
+    Rule(rb"-[\w.-]*(?:pass|pwd|secret|token|key|credential)", captured(_FLAGS, bare=unless_plain)),
     Rule(
-        rb"-[\w.-]*(?:pass|pwd|secret|token|key)\w*,", captured(rf"""(?i)--?{_KEY},\s*([^\s"'`<>,\]-][^\s"'`<>,\]]*)""")
+        rb"-[\w.-]*(?:pass|pwd|secret|token|key)\w*,", captured(rf"""(?i)--?{KEY},\s*([^\s"'`<>,\]-][^\s"'`<>,\]]*)""")
     ),
+    Rule(
+        rb"(?:sqlcmd|bcp|osql|mongo\w*|cypher-shell|cqlsh|login)\b.*[ \"']-p",
+        captured(_OTHER_FLAGS),
+    ),
+    Rule(rb"\|.*(?:password-stdin|passwd)", captured(_PIPED)),
+    Rule(rb"<<<", captured(rf"(?i){KEY}\s*<<<\s*(?:{QUOTED}|(\S+))")),
     Rule(rb"(?:mysql|mariadb).* -p|(?:mysql|mariadb).*[\"']-p", captured(_MYSQL_FLAG)),
 )
 
@@ -119,12 +134,23 @@ _RULES_OF_URLS: Final = (
     Rule(rb"://[^\s:/?#@]{20,}@", captured(r"""://([^\s:/?#@"'`<>.]{20,})@""")),
     Rule(rb"@(?:tcp[46]?|unix|cloudsql\w*)\(", captured(r"""[\w.%-]*:([^\s"'`]+)@(?:tcp[46]?|unix|cloudsql\w*)\(""")),
     Rule(rb"oracle:thin:[^\s@]*@", captured(r"(?i)oracle:thin:[^/\s]+/([^\s@]+)@")),
-    Rule(rb"sqlplus|sqlldr|impdp|expdp", captured(r"(?i)\b(?:sqlplus|sqlldr|impdp|expdp)\s[^/]*?\w/([^\s@]+)@")),
+    Rule(
+        rb"sqlplus|sqlldr|impdp|expdp",
+        captured(
+            r"(?i)\b(?:sqlplus|sqlldr|impdp|expdp)(?:\s[^/]*?\w/([^\s@]+)@|(?:\s+-\S+)*\s+\w+/([^\s@\"']+)(?:[\s\"']|$))"
+        ),
+    ),
     Rule(rb"invalid port", captured(r'(?i)invalid port "(:[^"]*)" after host')),
     Rule(
         rb"[?&](?:sig|code|key|auth|x-amz-)",
         captured(r"""(?i)[?&](?:sig|code|key|auth|x-amz-(?:signature|security-token|credential))=([^&\s"'<>\\]+)"""),
     ),
+    Rule(rb"mysqli", captured(r"\bmysqli\w*(?:(?:->|::)\w+)?\('[^']*', '[^']*', '([^']*)'")),
+    Rule(  # .pgpass
+        rb":(?:\d+|\*):[^:\s]+:[a-z_]",
+        captured(r"(?:^|[\s\"'])[\w.*-]+:(?:\d{2,5}|\*):[\w*-]+:[A-Za-z_][\w-]*:([^\s\"']+)(?:[\s\"']|$)"),
+    ),
+    Rule(rb"\blogin \S+ password ", captured(r"(?i)\blogin \S+ password (\S+)")),  # .netrc
     Rule(rb"(?:mysql|pgsql|sqlsrv|oci):[^']*',", captured(r"'(?:mysql|pgsql|sqlsrv|oci):[^']*', '[^']*', '([^']*)'")),
 )
 
@@ -165,36 +191,41 @@ _OTHERS: Final = (
         rb"identified |password *\(?'",
         captured(
             r"(?i)\blocate revision identified by '[^']*'|"  # Alembic's, before SQL's
-            rf"\b(?:identified\s+(?:with\s+\S+\s+)?(?:by|as)|password)(?:\s+|\s*\(\s*)(?:password\s*\(?\s*)?(?:{_QUOTED})"
+            rf"\b(?:identified\s+(?:with\s+\S+\s+)?(?:by|as)|password)(?:\s+|\s*\(\s*)(?:password\s*\(?\s*)?(?:{QUOTED})"
         ),
     ),
+    Rule(rb"password +\$\$", captured(r"(?i)password\s+\$\$(.*?)(?:\$\$|$)")),
+    Rule(rb"set password", captured(r"(?i)\bset password[^=]*=\s*'((?:[^'\\]|\\.|'')*)'")),
     Rule(
         rb"password (?:for|is|was|set) ",
         captured(
             r"(?i)\bpassword\s+(?:(?:for\s+[^:=]{1,60}?|is|was|set to)\s*(?:is\s*)?:\s*|(?:set to)\s+)(\S+)",
-            _unless_plain,
+            unless_plain,
         ),
     ),
     Rule(
         rb"<[\w.-]*(?:pass|pwd|secret|token|key)|(?:pass\w*|pwd|secret|token|key)\"",
-        captured(rf'(?i)<{_KEY}>([^<]+)<|name="{_KEY}"\s*(?:value="([^"]*)"|>([^<]+)<)'),
+        captured(rf'(?i)<{KEY}>([^<]+)<|name="{KEY}"\s*(?:value="([^"]*)"|>([^<]+)<)'),
     ),
     Rule(rb"redis-cli ", captured(r"(?i)redis-cli .*?-a\s*(\S+)")),
     Rule(rb"curl |wget ", captured(r"(?i)(?:curl|wget) .*?(?:-u|--user)[\s=]*[^\s:]*:([^\s\"']+)")),
-    Rule(rb"PRIVATE KEY", captured(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(.+?)(?:-----END|$)")),
     Rule(  # an environment entry of a Pod, whatever its name
         rb'name\\*"?\s*:.*value\\*"?\s*:',
-        captured(rf'(?i)\bname\\*"?\s*:\s*\\*"[^"\\]*\\*",\s*\\*"?value\\*"?\s*:\s*(?:{_QUOTED})'),
+        captured(rf'(?i)\bname\\*"?\s*:\s*\\*"[^"\\]*\\*",\s*\\*"?value\\*"?\s*:\s*(?:{QUOTED})'),
     ),
     Rule(  # a list of them; in a list without quotes they may be a parser's tokens
         rb"(?:pass\w*|pwd|secret|token|credential|key)s?\\*[\"']?\s*(?:=>|[:=])\s*\[\s*\\*[\"']",
-        captured(rf"""(?i){_KEY}s?\\*["']?\s*(?:=>|:=|[:=])\s*\[(\s*\\*["'][^\[\]{{{{}}}}]*)""", members),
+        captured(rf"""(?i){KEY}s?\\*["']?\s*(?:=>|:=|[:=])\s*\[(\s*\\*["'][^\[\]{{{{}}}}]*)""", members),
     ),
     Rule(_TOKEN_STARTS, captured("(" + "|".join(f"(?:{form})" for form in _TOKENS) + ")")),
 )
 
 # An environment entry of a Pod in YAML, its value on the next line.
 ENTRY_OPENS: Final = rb"^(?:[^:]*[\s|])?(?:- )?name: *[\"']?[\w.-]+[\"']?\s*$"
-entry_value = captured(rf"^(?:[^:]*[\s|])?value: *(?:{_QUOTED}|(\S.*))")
+entry_value = captured(rf"^(?:[^:]*[\s|])?value: *(?:{QUOTED}|(\S.*))")
 
-RULES: Final = (*_RULES_OF_URLS, *_RULES_OF_PAIRS, *_OTHERS)
+_PRIVATE_KEY: Final = Rule(  # before the pairs: they would take its first line for the value
+    rb"PRIVATE KEY", captured(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(.+?)(?:-----END|$)")
+)
+
+RULES: Final = (_PRIVATE_KEY, *_RULES_OF_URLS, *_RULES_OF_PAIRS, *_OTHERS)

@@ -13,7 +13,7 @@ from hashlib import blake2b
 import msgspec
 import re2
 
-from responder.core import credentials, row_data, statements
+from responder.core import continuing, credentials, disguised, row_data, statements
 from responder.core.rewriting import SEALED, Pattern, Rule, Seal, captured
 
 _KEY_BODY = captured(r"""([A-Za-z0-9+/=]{16,})|(?:^|[\s"'|])([A-Za-z0-9+/=]+)\W*$""")
@@ -28,13 +28,16 @@ def _unchanged(line: bytes, _seal: Seal) -> bytes:
 
 _RULES: tuple[Rule, ...] = (
     *credentials.RULES,
+    *disguised.RULES,
     *statements.RULES,
     *row_data.RULES,
     Rule(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----[^-]*$", _unchanged),
     Rule(statements.OPENS, _unchanged),
     Rule(credentials.ENTRY_OPENS, _unchanged),
+    *(Rule(each.hint, _unchanged) for each in continuing.CONTINUATIONS),
 )
-_KEY_OPENS, _STATEMENT_OPENS, _ENTRY_OPENS = range(len(_RULES) - 3, len(_RULES))
+_CONTINUES = len(_RULES) - len(continuing.CONTINUATIONS)
+_KEY_OPENS, _STATEMENT_OPENS, _ENTRY_OPENS = range(_CONTINUES - 3, _CONTINUES)
 
 
 class Redactor(msgspec.Struct, frozen=True):
@@ -70,18 +73,19 @@ class Redactor(msgspec.Struct, frozen=True):
 class LineRedactor:
     """One log, line after line: what began on an earlier line (a private key, a statement) goes on."""
 
-    __slots__ = ("_in_entry", "_key_lines", "_seal", "_statement_lines")
+    __slots__ = ("_goes_on", "_in_entry", "_key_lines", "_seal", "_statement_lines")
 
     def __init__(self, seal: Seal) -> None:
         self._seal = seal
         self._key_lines = 0  # how many more may belong to the key that is open
         self._statement_lines = 0
         self._in_entry = False  # the line before named a variable: its value may follow
+        self._goes_on: tuple[continuing.Continuation, int, int] | None = None  # what, from which column, lines left
 
     @property
     def within(self) -> bool:
         """Something that an earlier line began goes on: the next line must be looked at whatever it says."""
-        return bool(self._key_lines or self._statement_lines or self._in_entry)
+        return bool(self._key_lines or self._statement_lines or self._in_entry or self._goes_on)
 
     def line(self, text: str) -> str:
         raw = _encode(text)
@@ -90,7 +94,7 @@ class LineRedactor:
             return text
         if self._in_entry:
             raw = credentials.entry_value(raw, self._seal)
-        raw = self._within_statement(self._within_key(raw))
+        raw = self._continued(self._within_statement(self._within_key(raw)))
         self._note_what_opens(raw, hits or ())
         return _decode(_rewritten(raw, hits or (), self._seal))
 
@@ -100,6 +104,19 @@ class LineRedactor:
         if _STATEMENT_OPENS in hits and statements.goes_on(raw):
             self._statement_lines = _MOST_LINES
         self._in_entry = _ENTRY_OPENS in hits
+        for index in sorted(hit for hit in hits if hit >= _CONTINUES):
+            what = continuing.CONTINUATIONS[index - _CONTINUES]
+            column = what.begins(raw)
+            if column is not None:
+                self._goes_on = what, column, what.most_lines
+
+    def _continued(self, raw: bytes) -> bytes:
+        if self._goes_on is None:
+            return raw
+        what, column, left = self._goes_on
+        text = what.rewrite(raw[column:], self._seal)
+        self._goes_on = (what, column, left - 1) if text is not None and left > 1 else None
+        return raw if text is None else raw[:column] + text
 
     def _within_key(self, raw: bytes) -> bytes:
         if not self._key_lines:
@@ -155,12 +172,16 @@ _GATE = _gate()
 _ANCHOR = re2.compile(rb"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\^")
 
 
+_MOST_MEMORY = 32 << 20  # of the states that a pattern is in; with 8 MB, what is usual, it forgets them at times
+
+
 def _block_gate() -> Pattern:
     """The same hints for many lines at once, each with a stamp before it. Finds at least what the other finds."""
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.case_sensitive = False
     options.never_capture = True
+    options.max_mem = _MOST_MEMORY
     options.log_errors = False
     stamped = (_ANCHOR.sub(lambda m: rb"^(?:\S+ )?" if m[0] == b"^" else m[0], rule.hint) for rule in _RULES)
     gate: Pattern = re2.compile(b"|".join(b"(?m:%s)" % hint for hint in stamped), options)

@@ -64,13 +64,23 @@ _STRING = r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*\""""
 _FLAT = rf"(?:[^\[\](){{}}'\"]|{_STRING})*"
 _NESTED = rf"(?:[^\[\](){{}}'\"]|{_STRING}|[\[({{]{_FLAT}[\])}}])*"
 _COLLECTION = rf"(?:[^\[\](){{}}'\"]|{_STRING}|[\[({{]{_NESTED}[\])}}])*"  # three levels of brackets
+_BOUND = "bindings|binds?|parameters|params|with data"
 _PARAMETERS: Final = (
     rf"\[parameters: (?:({_COLLECTION})\]|(.*))",
-    rf"\b(?:bindings|binds?|parameters|params)\\*[\"']?\s*[:=]?\s*[\[({{](?:({_COLLECTION})[\])}}]|(.*))",
-    rf"\bargs=\(({_COLLECTION})\)",
+    rf"\b(?:{_BOUND})\\*[\"']?\s*[:=]?\s*(?:%|array)?[\[({{](?:({_COLLECTION})[\])}}]|(.*))",
+    rf"\bargs=[\[(]({_COLLECTION})[\])]",
     rf"-- args: \[({_COLLECTION})\]",
     rf"^\s*fields: \{{({_COLLECTION})\}}",
+    rf"\b(?:keyValue|op)\\*[\"']?\s*:\s*\{{({_COLLECTION})\}}",  # MongoDB's errors
+    rf"\{{(\s*\\*[\"']?_id\\*[\"']?\s*:{_COLLECTION})\}}",  # its documents
+    r"Executing \([\w-]+\): (?:[^;']|'[^']*')*; ([\"'\[{\d].*)",  # Sequelize
+    rf"(?i:\b(?:insert|update|delete|select)\b.*[$?]\d*\)?[^\[\]]*) \[({_FLAT})\]\s*$",  # Ecto
 )
+
+
+def _arguments(listed: bytes, seal: Seal) -> bytes:
+    return members(listed, seal) if b"," in listed else seal(listed)
+
 
 RULES: Final = (
     Rule(rb"\) ?= ?\(", _key),
@@ -82,7 +92,7 @@ RULES: Final = (
             _row,
         ),
     ),
-    Rule(rb"duplicate entry", captured(r"(?i)duplicate entry \\*'(.*?)(?:\\*' for key|\\*'?\s*$)")),
+    Rule(rb"duplicate entry", captured(r"""(?i)duplicate entry \\*["'](.*?)(?:\\*["'] for key|\\*["']?\s*$)""")),
     Rule(rb"\b1062\b", captured(r"\b1062\b[^'\n]*'(.*?)\\*' [^'\n]*'")),  # in MySQL's other languages
     Rule(rb"' for key '", captured(r"^\s*([^\s'][^']*)' for key '")),  # the second half of a wrapped message
     Rule(
@@ -92,7 +102,8 @@ RULES: Final = (
         captured("|".join(_CONVERSIONS)),
     ),
     Rule(
-        rb"param(?:eter)?s|binding|\bbinds?\b|\bargs=|-- args|fields: ",
+        rb"param(?:eter)?s|binding|\bbinds?\b|\bargs=|-- args|fields: |with data |keyValue|\bop\W+\{|\b_id\W*:"
+        rb"|Executing \([\w-]+\): .*; |(?:insert|update|delete|select)\b.*[$?].* \[",
         captured("(?i)" + "|".join(_PARAMETERS), members),
     ),
     Rule(
@@ -103,7 +114,22 @@ RULES: Final = (
         ),
     ),
     Rule(rb"\$\d+ = '", captured(r"\$\d+ = '((?:[^']|'')*)(?:'|$)")),
-    Rule(rb"COPY \S+, line", captured(r'(?i)COPY \S+, line \d+(?:, column [^:]+)?: "(.*)"')),
+    Rule(rb"COPY \S+, line", captured(r'(?i)COPY \S+, line \d+(?:, column [^:]+)?: "(?:(.*)"|(.*))')),
+    Rule(
+        rb"before: '|parsed text: ",
+        captured(r"""Cannot parse .*? before: '(.*?)'(?::|\s|$)|parsed text: "(.*?)"(?:$|[,)\s])"""),
+    ),
+    Rule(rb":\w+ ?= ?(?:'|-?\d)", captured(r"(?:^|[\s\[(,]):\w+ ?= ?(?:'((?:[^']|'')*)'|(-?\d[\d.]*))")),  # Oracle
+    Rule(
+        rb"consideredValue|failingDocumentId",
+        captured(
+            r"""\b(?:consideredValue|failingDocumentId)\\*["']?\s*:\s*(?:\\*["'](.*?)\\*["'](?:[\s,}]|$)|([^\s"'\\,{}]+))"""
+        ),
+    ),
+    Rule(rb"objectid\(|\$oid", captured(r"""ObjectId\(\\*["'](\w+)|\$oid\\*"\s*:\s*\\*"(\w+)""")),
+    Rule(  # Go: a statement with its arguments beside it
+        rb"sql.*\bargs\b|\bargs\b.*sql", captured(r"""\bargs\\*["']?\s*[:=]\s*\\*"?\[(.*?)\]""", _arguments)
+    ),
     Rule(rb"\[\[\\*\"", captured(r'\[\\*"[^"\\]+\\*", (?:\\*"(.*?)\\*"|([^\]"]+))\]')),
     Rule(  # people's addresses, wherever they stand; user@host of a URL and of Git is none
         rb"\w@[a-z0-9-]+\.[a-z]",

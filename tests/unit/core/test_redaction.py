@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from responder.core import credentials, redaction, rewriting, row_data, statements
+from responder.core import continuing, credentials, disguised, redaction, rewriting, row_data, statements
 from responder.core.redaction import Redactor
 
 redactor = Redactor(b"a key of this installation")
@@ -75,6 +75,25 @@ CREDENTIALS = [
     "PDO->__construct('mysql:host=db;dbname=x', 'root', '§hunter2§', Array)",
     'parse "postgres://u:§p#ss§@h/db": invalid port "§:p§" after host',
     '{"Env":[{"Name":"SMTP","Value":"§bar baz§","ValueFrom":null}]}',
+    "dsn=postgres%3A%2F%2Fapp%3A§hunter2%21§%40db%3A5432%2Forders",
+    "next=%2Flogin&password%3D§hunter2§%26host%3Ddb",
+    "{%22password%22%3A%22§hunter2§%22%2C%22port%22%3A5432}",
+    "  DATABASE_URL: §cG9zdGdyZXM6Ly9hcHA6aHVudGVyMkBkYjo1NDMyL29yZGVycw==§",
+    "  tls.key: §LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCk1JSUV2§",
+    '{".dockerconfigjson":"§eyJhdXRocyI6eyJyIjp7fX19§"}',
+    "+ sqlcmd -S db,1433 -U sa -P §hunter2!§ -i migrate.sql",
+    "+ bcp orders in data.csv -S db -U sa -P§hunter2§",
+    "+ mongosh --host db -u root -p §hunter2§ --eval x",
+    "+ docker login -u bot -p §hunter2§ registry.example",
+    "+ sqlplus -s app/§hunter2§",
+    "echo '§hunter2§' | docker login -u bot --password-stdin",
+    "+ read -r PASSWORD <<< §hunter2§",
+    "db.example:5432:orders:app:§hunter2§",
+    "machine git.example login bot password §hunter2§",
+    "#0 /app/db.php(3): mysqli_connect('db', 'app', '§hunter2§', 'orders')",
+    'array(2) { ["password"]=> string(7) "§hunter2§" ["host"]=> string(2) "db" }',
+    "ALTER USER app PASSWORD $$§hunter2§$$;",
+    "SET PASSWORD FOR 'a'@'%' = '§hunter2§';",
     'KEY="-----BEGIN PRIVATE KEY-----§\\nMIIEv\\n§-----END PRIVATE KEY-----"',
 ]
 
@@ -114,6 +133,21 @@ ROW_DATA = [
     'query failed: INSERT INTO "user"("email") VALUES ($1) -- PARAMETERS: ["§ana§",§5§]',
     "An exception occurred while executing 'INSERT INTO users (email) VALUES (?)' with params [\"§ana§\"]:",
     'User Create (0.5ms)  INSERT INTO "users" ("email") VALUES ($1)  [["email", "§ana§"], ["n", §5§]]',
+    'Duplicate entry "§ana§" for key "users.uq_email"',
+    'CONTEXT:  COPY customers, line 3: "§1,ana, cut by a line brea§',
+    'INSERT INTO users (email) VALUES (?)\' with data ["§ana§", §12§]',
+    "(0.001) UPDATE users SET a = %s; args=['§ana§']; alias=default",
+    'Executing (default): INSERT INTO `users` (`email`) VALUES ($1); "§ana§", "§5§"',
+    'INSERT INTO "users" ("email") VALUES ($1) ["§ana§", §5§]',
+    '{"sql":"insert into users(email) values ($1)","args":["§ana§",§5§],"time":"1ms"}',
+    '** (Ecto.InvalidChangesetError) params: %{"email" => "§ana§"}',
+    '(parameters: array{"1":"§ana§","2":§5§}, types: none)',
+    "[Bind variables :p0 = '§ana§', :p1 = §5§]",
+    "  keyValue: { email: '§ana§', tenant: §5§ },",
+    "  op: { _id: 7, name: '§ana§' }".replace("7", "§7§"),
+    'deleted {"_id":{"$oid":"§507f1f77bcf86cd799439011§"}}',
+    "details: { operatorName: '$jsonSchema', consideredValue: '§ana§' }",
+    "DB::Exception: Cannot parse input: expected ',' before: '§ana,12§': (at row 1)",
     "welcome mail to §ana@example.org§ failed",
 ]
 
@@ -178,6 +212,11 @@ KEPT = [
     "keeping last known values (4932)",
     "2 pass: 5 fail: 0",
     "SELECT pg_advisory_lock(12345)",
+    "2026-11-21T12:09:12Z/1:full-attempt:[0].6Rl2FIwIQEC1XNRudvdF1X8zyUE:full:",
+    "db/changelog.sql::1::ana",
+    "sqlplus -s @scripts/up.sql",
+    "LS0tLS1CRUdJT and %3A%2F%2Fdb%3A5432%2Forders",
+    "E11000 duplicate key error collection: shop.users index: email_1",
 ]
 
 
@@ -299,6 +338,40 @@ def test_an_environment_entry_of_two_lines_gives_its_value_away() -> None:
     assert redacted == ENTRY.replace('"db"', f'"{token("db")}"').replace("hunter2", token("hunter2"))
 
 
+BELOW = [
+    "db:\n  password: |\n    §hunter2§\n    §second line§\n  host: db",
+    "app-1  | DB_PASSWORD: >-\napp-1  |   §hunter2§\napp-1  | HOST: db",
+    'db:\n  "password":\n    "§hunter2§",\n  "host": "db"',
+    "password:\n  §hunter2§\nhost: db",
+    '["password"]=>\n    string(7) "§hunter2§"\n["host"]=>',
+    "  parameters: [\n    '§ana§',\n    §12§\n  ],\n  hint: 'kept'",
+    "keyValue: {\n  email: '§ana§'\n},\nindex: 'kept'",
+    "COPY users (id, name) FROM stdin;\n§1§\t§ana maria§\n§2§\t\\N\n\\.\nadded\tkept",
+]
+KEPT_BELOW = [
+    "imagePullSecret:\n  name: db-credentials",
+    "Enter password:\nERROR 1045 (28000): Access denied for user 'app'@'%' (using password: NO)",
+    "SyntaxError: Unexpected token:\n    }\n    ^",
+    "cannot read token:\n    at Object.read (/app/migrate.js:3:7)",
+    "STATEMENT:  COPY users FROM STDIN\nERROR:  extra data after last expected column\nCOPY 0",
+    "params: {\nTypeError: x is not a function\n    at Query.run (/app/query.js:86:12)",
+]
+
+
+@pytest.mark.parametrize("marked", BELOW)
+def test_a_value_on_lines_of_its_own_goes_and_what_follows_stays(marked: str) -> None:
+    parts = marked.split("§")
+    expected = "".join(token(part) if index % 2 else part for index, part in enumerate(parts))
+
+    assert redactor.text("".join(parts)) == expected
+    assert redactor.text(expected) == expected
+
+
+@pytest.mark.parametrize("text", KEPT_BELOW)
+def test_what_stands_below_a_name_and_is_no_value_stays(text: str) -> None:
+    assert redactor.text(text) == text
+
+
 # -- properties --------------------------------------------------------------------------------------------
 
 _WORD = st.characters(codec="ascii", categories=["L", "N"])
@@ -369,7 +442,7 @@ def test_the_gate_sees_the_end_of_a_very_long_line() -> None:
     assert "AKIAIOSFODNN7EXAMPLE" not in redacted
 
 
-@pytest.mark.parametrize("module", [credentials, redaction, rewriting, row_data, statements])
+@pytest.mark.parametrize("module", [continuing, credentials, disguised, redaction, rewriting, row_data, statements])
 def test_matching_takes_linear_time_because_only_re2_matches(module: object) -> None:
     tree = ast.parse(inspect.getsource(module))  # type: ignore[arg-type]  # a module is an object to the type checker
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -1,0 +1,70 @@
+"""Values on lines of their own: below their key, in a list printed one to a line, in the rows of a COPY."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from responder.core.credentials import KEY, QUOTED, unless_plain
+from responder.core.rewriting import Pattern, Seal, captured, latin1
+from responder.core.statements import ended_before, members
+
+
+class Continuation(NamedTuple):
+    hint: bytes
+    opens: Pattern
+    most_lines: int
+    rewrite: Callable[[bytes, Seal], bytes | None]  # of the text from a column on; None: no more of it
+
+    def begins(self, line: bytes) -> int | None:
+        """The column of what opens on this line, behind a prefix and an indent; None: nothing does."""
+        match = self.opens.search(line)
+        if match is None:
+            return None
+        return match.span(1)[0] if self.opens.groups else 0
+
+
+_PLAIN = r"""[^\s"'`{}\[\]<>()^]"""
+_SCALAR = captured(
+    rf"^(?:\s+|string\(\d+\) )(?:string\(\d+\) )?"
+    rf"(?:{QUOTED}|({_PLAIN}*\w(?:{_PLAIN}*[^\s\"'`{{}}\[\]<>()^,:])?))\s*,?\s*$",
+    bare=unless_plain,
+)
+
+
+def _scalar(text: bytes, seal: Seal) -> bytes:
+    return _SCALAR(text, seal)
+
+
+def _block(text: bytes, seal: Seal) -> bytes | None:
+    """A block scalar of YAML: all that is indented deeper than its key."""
+    value = text.strip()
+    if not value:
+        return text
+    return text.replace(value, seal(value)) if text[:1].isspace() else None
+
+
+def _item(text: bytes, seal: Seal) -> bytes | None:
+    return None if text.lstrip()[:1] in (b"]", b"}", b")", b"") or ended_before(text) else members(text, seal)
+
+
+def _row(text: bytes, seal: Seal) -> bytes | None:
+    if b"\t" not in text or text.startswith(b"\\.") or ended_before(text):
+        return None
+    return b"\t".join(field if field in (b"", rb"\N") else seal(field) for field in text.split(b"\t"))
+
+
+_SECRET = rf"((?:- )?[\"'\[]*(?:{KEY}|pass)[\"'\]]*)[ \t]*(?:=>|[:=])[ \t]*"
+_HINT = rb"(?:pass|pwd|secret|token|credential|key|auth|salt)\w*[\"'\]]*[ \t]*(?:=>|[:=])[ \t]*"
+
+CONTINUATIONS: Final = (
+    Continuation(_HINT + rb"[|>][+-]?\d?[ \t]*$", latin1(rf"(?i)(?:^|[\s|]){_SECRET}[|>][+-]?\d?\s*$"), 200, _block),
+    Continuation(_HINT + rb"$", latin1(rf"(?i)(?:^|[\s|]){_SECRET}$"), 1, _scalar),
+    Continuation(
+        rb"(?:parameters|params|binds?|bindings|keyValue|op)[\"']?[ \t]*(?:=>|[:=])[ \t]*[\[({][ \t]*$",
+        latin1(
+            r"(?i)(?:^|[\s{[(])([\"']?(?:parameters|params|binds?|bindings|keyValue|op)[\"']?)\s*(?:=>|[:=])\s*[\[({]\s*$"
+        ),
+        200,
+        _item,
+    ),
+    Continuation(rb"\bcopy\b.* from stdin", latin1(r"(?i)\bcopy\b.* from stdin"), 200, _row),
+)

@@ -1,0 +1,45 @@
+"""Credentials in another spelling: escaped for a URL, or in base64 as Secrets hold them."""
+
+from base64 import b64decode
+from binascii import Error
+from typing import Final
+
+from responder.core.credentials import KEY
+from responder.core.rewriting import Rule, Seal, captured, latin1
+
+# "://" in base64, by where it begins within three bytes: a URL hides in such a word.
+_URL_WITHIN = r"(?:Oi8v|[A-Za-z0-9+/]ovL[w-z+/89]|[A-Za-z0-9+/]{2}6Ly[89+/])"
+_URL_WITH_PASSWORD = latin1(r"://[^\s/@]*:[^\s@]+@")
+
+
+def _unless_harmless(word: bytes, seal: Seal) -> bytes:
+    try:
+        plain = b64decode(word + b"=" * (-len(word) % 4))
+    except Error:
+        return word
+    return seal(word) if _URL_WITH_PASSWORD.search(plain) else word
+
+
+RULES: Final = (
+    Rule(
+        rb"%3A%2F%2F[^\s%]*%3A|://[^\s/%]*%3A",
+        captured(r"""(?i)(?:%3A%2F%2F|://)[^\s%/?#&"']*%3A([^\s&"'<>]*?)(?:%40|@)"""),
+    ),
+    Rule(
+        rb"(?:pass|pwd|secret|token|key)\w*(?:%22)?%3[AD]",
+        captured(
+            rf"""(?i){KEY}%3D((?:[^\s&"'<>%]|%[013-9A-F][0-9A-F]|%2[0-57-9A-F])+)"""
+            rf"""|{KEY}%22%3A(?:%20|\+)*%22((?:[^\s&"'<>%]|%[013-9A-F][0-9A-F]|%2[013-9A-F])+)"""
+        ),
+    ),
+    Rule(
+        rb"Oi8v|ovL[w-z+/89]|6Ly[89+/]",
+        captured(rf"(?:^|[^A-Za-z0-9+/])([A-Za-z0-9+/]*{_URL_WITHIN}[A-Za-z0-9+/]*={{0,2}})", _unless_harmless),
+    ),
+    Rule(
+        rb"LS0tLS1CRUdJTi|dockerc",
+        captured(
+            r"(LS0tLS1CRUdJTi[A-Za-z0-9+/=]+)|\.?docker(?:configjson|cfg)\\*[\"']?: ?\\*[\"']?([A-Za-z0-9+/=]{8,})"
+        ),
+    ),
+)
