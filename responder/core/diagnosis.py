@@ -180,7 +180,7 @@ def _retry(cause: Cause, left: Left, tool: Tool | None, run: Run) -> tuple[Retry
         return Retry.UNKNOWN, "the log does not prove the cause, or what was left behind"
     if run.exit_code == 0:
         return Retry.UNKNOWN, "a statement failed, yet the tool reported success"
-    if not cause.passes:
+    if not cause.passes or (cause.finding is not None and "either" in cause.finding.groups):
         return _futile(cause)
     if tool is None:
         return Retry.UNKNOWN, "the cause passes by itself, but the tool is not known"
