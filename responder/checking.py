@@ -44,7 +44,7 @@ def _read(path: Path, settings: Settings | None) -> None:
 
 def _none_of_ours(data: Any, text: str) -> str:
     """Why nothing of this file can be read; empty: it can."""
-    if not text.strip():
+    if all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines()):
         return "is empty"
     if not isinstance(data, dict):
         return f"expected a configuration, rules, cases or signatures, found {kind_of(data)}"

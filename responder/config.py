@@ -301,7 +301,8 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
-        raise ConfigError([f"{path}: is no UTF-8 text"]) from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{path}:{line}:1: is no UTF-8 text: save it as UTF-8"]) from error
     except ValueError as error:
         raise ConfigError([f"{str(path)!r} is no path"]) from error
 

@@ -49,6 +49,7 @@ def test_what_we_ship_has_no_faults(file: Path) -> None:
         ),
         ("listen: [\n", "2:1: "),
         (" \n", "1:1: is empty"),
+        ("# rules come later\n", "1:1: is empty"),
         ("- a\n", "1:1: expected a configuration, rules, cases or signatures, found a list"),
         ("hello\n", "1:1: expected a configuration, rules, cases or signatures, found 'hello'"),
         (
@@ -58,6 +59,7 @@ def test_what_we_ship_has_no_faults(file: Path) -> None:
     ],
     ids=[
         *("configuration", "rules", "rules without a version", "pattern", "category", "defaults", "no YAML", "empty"),
+        "comments alone",
         *("list", "text", "manifest"),
     ],
 )
@@ -112,7 +114,7 @@ def test_what_a_configuration_names_is_checked_with_it(tmp_path: Path) -> None:
 def test_files_that_cannot_be_read_are_told_by_name(tmp_path: Path) -> None:
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe\x00")
-    assert problems_of(binary) == [f"{binary}: is no UTF-8 text"]
+    assert problems_of(binary) == [f"{binary}:1:1: is no UTF-8 text: save it as UTF-8"]
     assert problems_of(tmp_path / "gone.yaml") == [f"{tmp_path}/gone.yaml: cannot be read: No such file or directory"]
     assert problems_of(tmp_path) == [f"{tmp_path}: cannot be read: Is a directory"]
 
