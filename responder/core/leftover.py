@@ -206,7 +206,8 @@ def _not_taken_back(run: _Run) -> Left | None:
 
 def _done_beside(run: _Run) -> Left | None:
     """A script that ran before the tool: no transaction of the tool's takes its statements back."""
-    if run.tool is not None and any(f.signature.tool != run.tool.name for f in run.log.saying(Says.STEP)):
+    sent_beside = [*run.log.saying(Says.STEP), *(f for f in run.log.saying(Says.TOOL) if "echo" in f.groups)]
+    if run.tool is not None and any(f.signature.tool != run.tool.name for f in sent_beside):
         return Left(StateLeft.PARTIAL, "the log shows statements that another program had done, and they stay")
     return None
 
