@@ -130,7 +130,7 @@ class Responder:
             clock=self._clock,
             operations=self.cache.operations,
             runs=self.cache.hook_runs,
-            window_open=lambda app: self.cache.sync_window_open(app, automated=True, now=self._clock.now()),
+            window_open=lambda app, auto: self.cache.sync_window_open(app, automated=auto, now=self._clock.now()),
         )
 
     def _faces(self) -> Faces:

@@ -197,6 +197,7 @@ class Loader:
             policy=rules.policy,
             freshness=self._cluster.freshness(),
             window_open=self._cluster.sync_window_open(app, automated=True, now=now) if app is not None else None,
+            open_to_people=app is not None and self._cluster.sync_window_open(app, automated=False, now=now) is True,
             project_mode=self._cluster.project_annotation(app.project, _MODE) if app is not None else None,
             project_owner=self._project_owner(app, rules.policy),
             responder_hour=self.resyncs.in_an_hour(now),

@@ -73,9 +73,12 @@ class Actuator:
         clock: Clock,
         operations: Callable[[AppKey], Sequence[OperationRecord]],
         runs: Callable[[AppKey], Sequence[HookRun]],
-        window_open: Callable[[Application], bool | None],
+        window_open: Callable[[Application, bool], bool | None],
     ) -> None:
-        """``killswitch``: namespace and name of its ConfigMap. ``operations``, ``runs``: as the watches saw them."""
+        """``killswitch``: namespace and name of its ConfigMap. ``operations``, ``runs``: as the watches saw them.
+
+        ``window_open``: to automation, or to people?
+        """
         self._argocd = argocd
         self._clusters = clusters
         self._permissions = permissions
@@ -152,7 +155,7 @@ class Actuator:
         _must(bool(app.sources) and app.sources == act.sources, "the sources have changed")
         _must(bool(act.revisions), "the revisions that failed are not known")
         _must(not app.deleting, "the Application is being deleted")
-        _must(self._window_open(app) is True, "no sync window is known to be open")
+        _must(self._window_open(app, not act.manual) is True, "no sync window is known to be open")
         await self._patch(app, {"operation": bodies.operation(act, multi_source=app.multi_source)})
         return self._outcome(OutcomeResult.BEGUN, "asked for")
 

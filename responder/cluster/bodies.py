@@ -83,7 +83,7 @@ def operation(act: Resync, *, multi_source: bool) -> dict[str, Any]:
     """The same revisions, the spec's options, hooks always, no retry of Argo CD's own."""
     revisions = {"revisions": list(act.revisions)} if multi_source else {"revision": act.revisions[0]}
     return {
-        "initiatedBy": {"username": USERNAME, "automated": True},
+        "initiatedBy": {"username": USERNAME, **({} if act.manual else {"automated": True})},
         "info": [_info(act.action), {"name": "Reason", "value": f"{act.action.by}, incident {act.action.incident_id}"}],
         "retry": {"limit": 0},
         "sync": {

@@ -134,6 +134,7 @@ class Resync(msgspec.Struct, frozen=True):
     revisions: tuple[str, ...]
     sync_options: tuple[str, ...]
     prune: bool
+    manual: bool = False  # a person's, where a sync window lets people only
 
 
 class StopRetries(msgspec.Struct, frozen=True):

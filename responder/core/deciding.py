@@ -295,6 +295,7 @@ def _act(candidate: Candidate, decision: Decision, incident: Incident) -> list[A
                 Resync(
                     action, app.key, app.uid, record.started_at, record.finished_at, record.sources,
                     candidate.revisions, app.sync_options, app.prune,
+                    manual=bool(candidate.person) and situation.window_open is not True,
                 )
             ]  # fmt: skip
         case ActionKind.STOP_RETRIES:

@@ -98,6 +98,8 @@ def sources(c: Candidate) -> Reason:
 
 def window(c: Candidate) -> Reason:
     is_open = c.situation.window_open
+    if is_open is not True and c.person and c.situation.open_to_people:
+        return Reason("sync-window", "its sync windows let people sync (manualSync)", passed=True)
     closed = "a sync window is closed" if is_open is False else "whether a sync window is open is not known"
     return word("sync-window", is_open is True, "no sync window stands in the way", closed)
 

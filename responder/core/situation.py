@@ -72,6 +72,7 @@ class Situation(msgspec.Struct, frozen=True):
     switch: Switch = Switch.UNREADABLE
     permitted: frozenset[str] = frozenset()  # acts that RBAC allows
     window_open: bool | None = None  # may a sync that is asked for by automation begin now?
+    open_to_people: bool = False  # may one that a person asks for?
     project_mode: str | None = None  # hook-responder.io/mode of the AppProject
     project_owner: str | None = None
     actions: tuple[ActionRecord, ...] = ()  # of this Application, oldest first

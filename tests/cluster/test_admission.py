@@ -345,7 +345,7 @@ async def actuator(kubernetes: Kubernetes, policed: str) -> Actuator:
     return Actuator(
         argocd=ours, clusters={"in-cluster": ours}, permissions=Permissions(ours, clock, (policed,)),
         killswitch=(policed, "switch"), clock=clock, operations=lambda _: (), runs=lambda _: (),
-        window_open=lambda _: True,
+        window_open=lambda *_: True,
     )  # fmt: skip
 
 

@@ -101,7 +101,7 @@ class Program:
             clock=clock,
             operations=self.cache.operations,
             runs=self.cache.hook_runs,
-            window_open=lambda app: self.cache.sync_window_open(app, automated=True, now=clock.now()),
+            window_open=lambda app, auto: self.cache.sync_window_open(app, automated=auto, now=clock.now()),
         )
 
         class _Planning(breaks.reconciler):  # type: ignore[name-defined, misc] # the class is a value here

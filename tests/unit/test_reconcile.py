@@ -122,7 +122,7 @@ class Night:
             clock=clock,
             operations=self.cluster.operations,
             runs=self.cluster.hook_runs,
-            window_open=lambda _: True,
+            window_open=lambda *_: True,
         )
         self.metrics = Metrics(CollectorRegistry())
         self.reconciler = self.responder()

@@ -86,6 +86,7 @@ class Stage:
         self.operations: list[OperationRecord] = []
         self.runs: list[HookRun] = []
         self.window: bool | None = True
+        self.manual_only = False
         self.actuator = Actuator(
             argocd=self.wire,
             clusters={"in-cluster": self.wire},
@@ -94,7 +95,7 @@ class Stage:
             clock=self.clock,
             operations=lambda _: self.operations,
             runs=lambda _: self.runs,
-            window_open=lambda _: self.window,
+            window_open=lambda _, automated: not automated if self.manual_only else self.window,
         )
         self.engage("false")
         self.objects.create("Application", application())
@@ -397,6 +398,15 @@ async def test_an_object_that_never_stands_still_is_given_up(stage: Stage) -> No
     assert outcome.result is OutcomeResult.CONFLICT
     assert outcome.detail == "the object changed 5 times while it was compared"
     assert "operation" not in stage.app
+
+
+async def test_a_person_syncs_as_one_where_a_window_lets_people_only(stage: Stage) -> None:
+    stage.manual_only = True
+
+    assert (await stage.actuator.perform(resync(stage))).result is OutcomeResult.CONFLICT
+    assert (await stage.actuator.perform(resync(stage, manual=True))).result is OutcomeResult.BEGUN
+    ((_, _, body),) = stage.wire.written
+    assert body["operation"]["initiatedBy"] == {"username": "argocd-hook-responder"}
 
 
 @pytest.mark.parametrize("window", [False, None])

@@ -70,6 +70,18 @@ def test_an_allowed_resync_becomes_an_act_with_what_was_judged() -> None:
     assert resync.action.id == f"{resync.action.decision_id}-0"
 
 
+@pytest.mark.parametrize(("window_open", "manual"), [(True, False), (False, True)])
+def test_a_persons_order_is_a_persons_sync_only_where_a_window_asks_for_one(window_open: bool, manual: bool) -> None:
+    asked = rule(ActionKind.RESYNC, mode=Mode.APPROVE)
+    seen = situation(rulebook=Rulebook((asked,)), window_open=window_open, open_to_people=True)
+    waits = decided(situation(rulebook=Rulebook((asked,))))
+    approved = tuple(replace(d, approved_by="ana", approved_at=at(60)) for d in waits.decisions)
+    (resync,) = decided(seen, incident(decisions=approved)).acts
+
+    assert isinstance(resync, Resync)
+    assert resync.manual is manual
+
+
 def test_a_denied_one_becomes_a_decision_with_its_reasons_and_the_time_to_look_again() -> None:
     found = decided(situation(now=at(20)))
     decision = only(found.decisions)

@@ -599,6 +599,14 @@ def test_a_failed_job_is_deleted_when_its_log_is_kept(changes: dict[str, Any], g
     assert refused(candidate(situation((FAILED,), (stale,)), ActionKind.DELETE_HOOK)) == guards
 
 
+@pytest.mark.parametrize(("person", "held"), [("", ["sync-window"]), ("ana", [])])
+def test_a_window_that_lets_people_sync_lets_only_a_person_s_order_pass(person: str, held: list[str]) -> None:
+    closed = situation(window_open=False, open_to_people=True)
+
+    assert refused(candidate(closed, person=person)) == held
+    assert refused(candidate(situation(window_open=False), person=person)) == ["sync-window"]
+
+
 def test_a_rule_that_was_set_to_shadow_does_nothing_that_was_approved_before() -> None:
     seen = candidate(rule=replace(LIVE, mode=Mode.SHADOW), person="ana")
 
