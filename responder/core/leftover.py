@@ -89,10 +89,10 @@ def assess(log: Findings, cause: Cause, tool: Tool | None, database: str | None,
         return Left(StateLeft.DIRTY, "an earlier migration failed and is marked so", shown=True)
     run = _run(log, cause, tool, database, migration)
     left = (
-        _before_anything(run)
+        _done_beside(run)
+        or _before_anything(run)
         or _marked(run)
         or _not_taken_back(run)
-        or _done_beside(run)
         or _by_scope(run)
         or Left(StateLeft.UNKNOWN, "the log does not show which tool ran, or on which database")
     )
