@@ -5,6 +5,7 @@ import re
 import msgspec
 
 from responder.core import sent
+from responder.core.doubt import doubt
 from responder.core.failure import Category, StateLeft
 from responder.core.findings import Finding, Findings
 from responder.core.logcause import Cause
@@ -23,11 +24,6 @@ _REFUSALS = frozenset({Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Ca
 _RAISED = frozenset({Category.CODE_ERROR, Category.IMPORT_ERROR, Category.MISSING_CONFIG})
 _OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition|backfill|batch|chunk|populate")
 _CONCURRENTLY = re.compile(r"(?i)concurrently")
-_BESIDE = frozenset({"work", "trace", "commit", "cut", "other"})
-# A traced command that changes nothing in a database.
-_ASKS = re.compile(
-    r"(?i)wait|ready|select 1\b|\bping\b|\bstatus\b|--?version|\bgenerate\b|\bcheck\b|config:|cache|\binstall\b"
-)
 _TWO_THINGS = re.compile(r"[a-z0-9](?:_and_|-and-|And[A-Z]| and )|_and_", re.ASCII)
 _LATE = frozenset({"frame", "late", "said"})
 _DATABASE = 28  # weight from which on a database speaks
@@ -96,36 +92,8 @@ def assess(log: Findings, cause: Cause, tool: Tool | None, database: str | None,
         or _by_scope(run)
         or Left(StateLeft.UNKNOWN, "the log does not show which tool ran, or on which database")
     )
-    doubt = _doubt(run) if left.state is StateLeft.NONE else ""
-    return Left(StateLeft.UNKNOWN, doubt) if doubt else left
-
-
-def _doubt(run: _Run) -> str:
-    """What the tool's own transactions do not cover, or the log cannot show."""
-    beside = [f for f in run.log.saying(Says.TOOL) if _BESIDE & f.groups.keys()]
-    if run.log.beheaded or any("cut" in f.groups for f in beside):
-        return "a part of the log is missing"
-    if run.cause.connecting and _spoken_to_before(run):
-        return "the database was spoken to before it could not be reached; what was done until then is not shown"
-    if any("work" in f.groups for f in beside):
-        return "the log shows work beside the migrations, which their transactions do not take back"
-    if any("other" in f.groups for f in beside):
-        return "another command than the one that migrates was at work, and what it did is not shown"
-    traced = {f.groups["trace"] for f in beside if "trace" in f.groups}
-    if len([command for command in traced if not _ASKS.search(command)]) > 1:
-        return "the shell ran more than one program, and what a silent one did is not shown"
-    if run.cause.category is Category.SERVER_SHUTDOWN and any("commit" in f.groups for f in beside):
-        return "the connection was lost while the transaction was committed: whether it was is not known"
-    return ""
-
-
-def _spoken_to_before(run: _Run) -> bool:
-    """A statement or its connection had failed, if only as a warning: a program that reconnects was at work."""
-    first = run.cause.finding.order if run.cause.finding is not None else 0
-    return any(
-        f.order < first and not f.connecting and f.category is not Category.UNKNOWN and f.signature.weight >= _DATABASE
-        for f in run.log.saying(Says.FAILURE)
-    )
+    hidden = doubt(log, cause, tool, migration) if left.state is StateLeft.NONE else ""
+    return Left(StateLeft.UNKNOWN, hidden) if hidden else left
 
 
 def _run(log: Findings, cause: Cause, tool: Tool | None, database: str | None, migration: str | None) -> _Run:

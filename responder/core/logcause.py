@@ -121,7 +121,7 @@ def _chosen(failures: list[Finding], *, while_connecting: bool = False) -> Cause
     told = best.signature.passes
     connecting = best.connecting or (category is Category.SERVER_SHUTDOWN and while_connecting)
     if category is Category.SERVER_SHUTDOWN and not best.connecting:  # or the migration itself brought it down
-        told = while_connecting or any(f.signature.passes for f in because)
+        told = while_connecting or any(f.signature.passes and not f.connecting for f in because)
     return Cause(
         category,
         _confidence(best, failures),

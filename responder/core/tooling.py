@@ -38,6 +38,7 @@ class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shows: Shows = Shows.NOTHING
     loud: bool = False  # cannot be told to be quiet: where it shows no migration, it began none
     announces: bool = False  # prints each migration before it begins it, unless it is told to be quiet
+    opens: bool = False  # says something of its own (`opens`) before the first migration: else the log was cut
     silent_end: bool = False  # prints nothing when migrations are done: only its own words can show that they failed
     ends_anyway: bool = False  # prints that a migration is done, with its time, before it says that it failed
     steps: bool = False  # prints every statement that is done

@@ -1,0 +1,131 @@
+"""Why a log that shows nothing left behind may still hide something: done beside the tool, before it, or cut away."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from responder.core import loglines
+from responder.core.failure import Category
+from responder.core.findings import Finding, Findings
+from responder.core.logcause import Cause
+from responder.core.signatures import Says
+from responder.core.tooling import Tool
+
+_DATABASE = 28  # weight from which on a database speaks
+_BESIDE = frozenset({"work", "trace", "commit", "cut", "other", "recording", "program", "item", "option"})
+_NOT_AT_ITS_BEGINNING = frozenset({"frame", "late", "said", "line"})
+# A traced command that changes nothing in a database.
+_ASKS = re.compile(
+    r"(?i)wait|ready|select 1\b|\bping\b|\bstatus\b|--?version|\bgenerate\b|\bcheck\b|config:|cache|\binstall\b"
+)
+_LIBRARY = re.compile(r"(?:site|dist)-packages|node_modules|/vendor/|/gems/|/lib/(?:python|ruby)|/deps/")
+# What a tool itself is begun from: its entry, its settings, a program that migrates or waits.
+_ENTRY = re.compile(
+    r"(?i)(?:^|[/_-])(?:manage|env|[aw]sgi|settings|conf|config\w*|knexfile|data-?source\w*|orm\w*|drizzle|migrat\w*|"
+    r"wait\w*|entrypoint|artisan|console|Rakefile|environment|boot|application|database|db)(?:[./_-]|$)"
+)
+_ANY = frozenset(
+    {"all", "any", "app", "database", "databases", "db", "migration", "migrations", "pending", "schema", "the", "to"}
+)
+# Lines after the last complaint that only end what it began: traces, members of an object, a shell's or runner's words.
+_EPILOGUE = re.compile(
+    r"(?i)^(?:[\s(\[{}\])#|^~+>*=-]|$|at |node\.js v|stack trace|goroutine |main\.|created by |tasks: |npm |info |warn"
+    r"|caused by|clientconnectionid|error number|(?:\w+ )?exit|make: |make\[)"
+    r"|\bexit(?:ed|ing| code| status|$)|command failed|giving up|gave up|retr(?:y|ies)|waiting|sleeping|unavailable"
+    r"|\bconnect|\bdatabase\b|\bserver\b|lifecycle|aborted|terminated|full trace|more information|background on"
+    r"|migrat\w* (?:\w+ )?(?:failed|error)|fail\w* (?:to (?:run|apply|execute) )?(?:the )?(?:database )?migrat"
+)
+
+
+def doubt(log: Findings, cause: Cause, tool: Tool | None, migration: str | None) -> str:
+    """What the tool's own transactions do not cover, or the log cannot show; empty where there is nothing to doubt."""
+    beside = [f for f in log.saying(Says.TOOL) if _BESIDE & f.groups.keys()]
+    if log.beheaded or any("cut" in f.groups for f in beside) or (cause.passes and _begins_later(log, tool)):
+        return "a part of the log is missing"
+    return (
+        (_while_connecting(log, cause, migration, beside) if cause.connecting else "")
+        or _beside(beside)
+        or _begun_again(log)
+        or _committing(cause, beside)
+    )
+
+
+def _begins_later(log: Findings, tool: Tool | None) -> bool:
+    """Cut where a container's log was rotated, or by `--tail`: what the tool says first is not there."""
+    if tool is None or not tool.opens:
+        return False
+    begun = min((f.order for f in log.saying(Says.STARTED) if f.signature.tool == tool.name), default=None)
+    return begun is not None and not any(
+        "opens" in f.groups and f.order <= begun for f in log.found if f.signature.tool == tool.name
+    )
+
+
+def _while_connecting(log: Findings, cause: Cause, migration: str | None, beside: Sequence[Finding]) -> str:
+    first = cause.finding.order if cause.finding is not None else 0
+    if any(_said(f) and f.order < first for f in log.saying(Says.FAILURE)):
+        return "the database was spoken to before it could not be reached; what was done until then is not shown"
+    if not cause.passes:
+        return ""
+    if migration is not None:
+        return "a migration had begun when something could not be reached"
+    if any(f.order < first for f in log.saying(Says.DONE)):
+        return "the migrations were done: what could not connect ran after them"
+    if any("program" in f.groups and _own(f.groups["program"]) for f in beside):
+        return "a program of the application's own could not connect, and what it had done until then is not shown"
+    if len({f.groups["item"].lower() for f in beside if "item" in f.groups} - _ANY) > 1:
+        return "more than one thing was at work before it could not connect"
+    if _went_on(log, cause):
+        return "the log goes on after it could not connect, in words that nobody documents"
+    return ""
+
+
+def _said(failure: Finding) -> bool:
+    """A statement or its connection had failed, if only as a warning: a program that reconnects was at work."""
+    heavy = failure.signature.weight >= _DATABASE
+    return heavy and not failure.connecting and failure.category is not Category.UNKNOWN
+
+
+def _own(path: str) -> bool:
+    return not _LIBRARY.search(path) and not _ENTRY.search(path)
+
+
+def _went_on(log: Findings, cause: Cause) -> bool:
+    failures = log.saying(Says.FAILURE)
+    refused = {f.line.number for f in failures if f.connecting or f.category is cause.category}
+    known = {f.line.number for f in log.found} - {f.line.number for f in failures}
+    for line in reversed(log.tail):
+        if line.number in refused:
+            return False
+        if line.number not in known and not _EPILOGUE.search(loglines.read(line.text).body):
+            return True
+    return False
+
+
+def _beside(beside: Sequence[Finding]) -> str:
+    groups = {group for f in beside for group in f.groups}
+    if "recording" in groups:
+        return "it failed while the migration was noted as done, which may come after its commit"
+    if "option" in groups:
+        return "an option takes away the transaction over the whole run"
+    if "work" in groups:
+        return "the log shows work beside the migrations, which their transactions do not take back"
+    if "other" in groups:
+        return "another command than the one that migrates was at work, and what it did is not shown"
+    traced = {f.groups["trace"] for f in beside if "trace" in f.groups}
+    if len([command for command in traced if not _ASKS.search(command)]) > 1:
+        return "the shell ran more than one program, and what a silent one did is not shown"
+    return ""
+
+
+def _begun_again(log: Findings) -> str:
+    """A loop over databases or attempts, each with its own transaction."""
+    begun = [f for f in log.saying(Says.STARTED) if f.migration and not _NOT_AT_ITS_BEGINNING & f.groups.keys()]
+    if max(Counter((f.signature.id, f.migration) for f in begun).values(), default=0) > 1:
+        return "the same migration was begun more than once: what became of the first is not shown"
+    return ""
+
+
+def _committing(cause: Cause, beside: Sequence[Finding]) -> str:
+    if cause.category is Category.SERVER_SHUTDOWN and any("commit" in f.groups for f in beside):
+        return "the connection was lost while the transaction was committed: whether it was is not known"
+    return ""
