@@ -55,6 +55,12 @@ def test_the_message_of_a_json_line_stands_first() -> None:
         ('{"level":"warn","msg":"connection refused"}', Tone.QUIET),
         ("connection refused, retrying in 2s", Tone.QUIET),
         ("FATAL:  role does not exist", Tone.LOUD),
+        (" [warning] You have 1 previously executed migration that is not registered", Tone.QUIET),
+        (">  [notice] Update started: ledger_update_9001", Tone.SILENT),
+        ("> >  [error]  Update failed: ledger_update_9001", Tone.LOUD),
+        ("WARNING! You have 4 previously executed migrations", Tone.QUIET),
+        ("ERROR:  current transaction is aborted, commands ignored until end of transaction block", Tone.LOUD),
+        ("Error: It looks like you've skipped a hard stop in our upgrade process.", Tone.LOUD),
     ],
 )
 def test_how_loud_a_line_complains(line: str, tone: Tone) -> None:

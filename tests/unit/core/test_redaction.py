@@ -194,6 +194,7 @@ KEPT = [
     "DETAIL:  Key (version)=(20261003101500) already exists.",
     "INFO  [alembic.runtime.migration] Running upgrade 4b7d20c9e613 -> 8ac3f15d6e02, add token column",
     "select * from information_schema.tables where table_schema = 'orders' and table_type = 'BASE TABLE'",
+    "alembic.util.exc.CommandError: Can't locate revision identified by '8ac3f15d6e02'",
     "-> Applied to database : 1234567890",
     "error: Dirty database version 42. Fix and force version.",
     "Could not connect to address=(host=db)(port=3306)(type=master) : Connection refused",
