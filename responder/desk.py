@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from responder.auditing import of_block, of_person
-from responder.core.actions import ActionKind, Decision, Verdict, VerdictResult
+from responder.core.actions import ActionKind, Decision, Outcome, OutcomeResult, Verdict, VerdictResult
 from responder.core.argocd import AppKey
 from responder.core.attempts import OperationView
 from responder.core.candidate import Candidate
@@ -94,7 +94,7 @@ class Desk:
             )  # fmt: skip
 
     async def order(self, incident_id: str, kind: ActionKind, who: str, why: str = "") -> Decision:
-        """A person orders an act: every guard still speaks, and the reconciler carries out what they allow."""
+        """A person orders an act: every guard still speaks, and the reconciler carries out what they allow now."""
         async with self._editing(incident_id) as incident:
             decision = await self._ordered(incident, kind, who)
             for other in incident.decisions:
@@ -110,6 +110,7 @@ class Desk:
         view, diagnosis = self._newest(situation.views, incident)
         rule = by_hand(rules.rulebook)
         verdict = judge(Candidate(situation, view, diagnosis, kind, rule, incident=incident, person=who))
+        denied = Outcome(OutcomeResult.EXPIRED, "it was denied when it was ordered: order it anew", now)
         return Decision(
             id=decision_id(incident, f"{BY_HAND}/{now.isoformat()}", kind, view),
             rule=BY_HAND,
@@ -119,6 +120,7 @@ class Desk:
             verdict=verdict,
             evidence_version=incident.evidence_version,
             decided_at=now,
+            outcome=None if verdict.result is VerdictResult.ALLOWED else denied,  # nobody who was told no is surprised
             approved_by=who,
             approved_at=now,
         )

@@ -205,7 +205,7 @@ def _order(kind: ActionKind) -> Route:
 
 
 def ordered(decision: Decision) -> web.Response:
-    """202: allowed, and the reconciler carries it out. A decision that was denied is recorded all the same."""
+    """202: allowed, and the reconciler carries it out. A denied one is recorded, and not done later."""
     if decision.verdict.result is VerdictResult.ALLOWED:
         return answer(decision_out(decision), 202)
     reasons = tuple(r.text for r in decision.verdict.reasons if not r.passed)

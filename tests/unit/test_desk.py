@@ -142,6 +142,25 @@ async def test_an_order_that_a_guard_refuses_is_told_why(office: Office) -> None
     assert "the kill switch is absent" in [r.text for r in decision.verdict.reasons]
 
 
+async def test_an_order_that_was_denied_is_not_carried_out_when_nothing_stands_in_its_way_any_more(
+    office: Office,
+) -> None:
+    """Who was told no may have gone on by hand."""
+    night, switch = office.night, ("ConfigMap", "hook-responder", "responder-killswitch")
+    night.rules = msgspec.structs.replace(RULES_READ, rulebook=Rulebook())
+    incident = await shown(office)
+    night.clock.at = at(60)
+    night.objects.patch(*switch, {"data": {"engaged": "true"}})
+    decision = await office.desk.order(incident, ActionKind.RESYNC, "ana")
+    night.objects.patch(*switch, {"data": {"engaged": "false"}})
+    await night.step(61)
+
+    assert await night.actions() == []
+    (told,) = [d for d in (await office.night.incident()).decisions if d.id == decision.id]
+    assert told.outcome is not None
+    assert told.outcome.detail == "it was denied when it was ordered: order it anew"
+
+
 async def asks(office: Office) -> Decision:
     """The same night under rules that ask."""
     asking = tuple(msgspec.structs.replace(rule, mode=Mode.APPROVE) for rule in RULES_READ.rulebook.rules)
