@@ -101,7 +101,7 @@ def _drifted(rows: Sequence[Json]) -> list[Json]:
 def window_closed(objects: Objects, app: Json) -> bool:
     """Only what the demo needs of sync windows: a deny window is always active."""
     project = objects.find("AppProject", app["metadata"]["namespace"], app["spec"]["project"])
-    automated = bool((app["spec"].get("syncPolicy") or {}).get("automated"))
+    automated = bool(((app.get("operation") or {}).get("initiatedBy") or {}).get("automated"))
     for window in (project or {}).get("spec", {}).get("syncWindows") or ():
         concerned = any(fnmatchcase(app["metadata"]["name"], glob) for glob in window.get("applications") or ())
         if window["kind"] == "deny" and concerned and (automated or not window.get("manualSync")):
