@@ -1,7 +1,6 @@
 """Why a log that shows nothing left behind may still hide something: done beside the tool, before it, or cut away."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 
 from responder.core import loglines
@@ -45,7 +44,7 @@ def doubt(log: Findings, cause: Cause, tool: Tool | None, migration: str | None)
     return (
         (_while_connecting(log, cause, migration, beside) if cause.connecting else "")
         or _beside(beside)
-        or _begun_again(log)
+        or _begun_again(log, cause)
         or _committing(cause, beside)
     )
 
@@ -117,11 +116,17 @@ def _beside(beside: Sequence[Finding]) -> str:
     return ""
 
 
-def _begun_again(log: Findings) -> str:
-    """A loop over databases or attempts, each with its own transaction."""
+def _begun_again(log: Findings, cause: Cause) -> str:
+    """A loop over databases or attempts, each with its own transaction: did each fail, and of the same cause?"""
     begun = [f for f in log.saying(Says.STARTED) if f.migration and not _NOT_AT_ITS_BEGINNING & f.groups.keys()]
-    if max(Counter((f.signature.id, f.migration) for f in begun).values(), default=0) > 1:
-        return "the same migration was begun more than once: what became of the first is not shown"
+    said = [f for f in log.saying(Says.FAILURE) if not f.quiet and f.signature.weight >= _DATABASE]
+    other = any(f.category is not cause.category for f in said)
+    last: dict[tuple[str, str | None], int] = {}
+    for start in begun:
+        before = last.get((start.signature.id, start.migration))
+        last[start.signature.id, start.migration] = start.order
+        if before is not None and (other or not any(before < f.order < start.order for f in said)):
+            return "the same migration was begun more than once: what became of the first is not shown"
     return ""
 
 

@@ -41,6 +41,12 @@ def left(text: str, tool: str | None, database: str | None, exit_code: int = 1) 
             "postgres-migrations", "postgres", StateLeft.PARTIAL, False,
         ),
         (f"20261103101500: up: {LOCK}", "bun", "postgres", StateLeft.DIRTY, False),
+        (f"Applying: 3_x.sql\n{LOCK}\nApplying: 3_x.sql\n{LOCK}", "dbmate", "postgres", StateLeft.NONE, True),
+        (f"Applying: 3_x.sql\nApplying: 3_x.sql\n{LOCK}", "dbmate", "postgres", StateLeft.UNKNOWN, False),
+        (
+            f'Applying: 3_x.sql\n{LOCK}\nApplying: 3_x.sql\nERROR:  relation "x" already exists',
+            "dbmate", "postgres", StateLeft.UNKNOWN, False,
+        ),
         ("error: Dirty database version 3. Fix", "golang-migrate", "postgres", StateLeft.DIRTY, True),
         (f"error: migration failed: {LOCK}", "golang-migrate", "postgres", StateLeft.DIRTY, False),
         (LOCK, "db-migrate", "mysql", StateLeft.NONE, False),
