@@ -20,10 +20,19 @@ OF_THE_CLUSTER = frozenset(list(Category)[list(Category).index(Category.IMAGE_PU
 CANNOT_START = frozenset({"StartError", "ContainerCannotRun"})  # reasons of a termination without any run
 
 _PULL_REASONS = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "RegistryUnavailable",
+        "ImageInspectError",
+        "SignatureValidationFailed",
+    }
 )
 _REFERENCE_REASONS = frozenset({"CreateContainerConfigError"})
 _START_REASONS = frozenset({"CreateContainerError", "RunContainerError"})
+_REFUSALS = ("OutOf", "NodeAffinity", "NodePorts", "NodeShutdown", "UnexpectedAdmissionError")  # of a node's kubelet
 _TELLING_EVENTS = ("FailedCreate", "FailedMount", "FailedAttachVolume", "FailedScheduling")
 _ORIGINS = frozenset({"kubernetes", "argocd", "atlas-operator"})  # of a signature, by the first word of its id
 _UNTIL = {
@@ -161,6 +170,8 @@ def _before_a_start(run: HookRun) -> Iterable[Fact]:
     for pod in run.pods:
         if pod.unscheduled:
             yield Fact(pod.unscheduled, f"pod {pod.name}")
+        if pod.reason.startswith(_REFUSALS):
+            yield Fact(f"{pod.reason}: {pod.message}".rstrip(": "), f"pod {pod.name}")
         yield from (_waiting(pod, c) for c in pod.containers if c.waiting_reason)
     for reason in _TELLING_EVENTS:
         yield from (_event(event) for event in reversed(run.events) if event.reason == reason)

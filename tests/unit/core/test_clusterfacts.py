@@ -101,6 +101,18 @@ NOT_RUN: list[tuple[str, HookRun, Category, Retry]] = [
         Category.UNSCHEDULABLE,
         Retry.UNKNOWN,
     ),
+    (
+        "a node that refuses it",
+        job(1, pods=(pod(reason="OutOfcpu", message="Node didn't have enough resource: cpu", pod_phase="Failed"),)),
+        Category.UNSCHEDULABLE,
+        Retry.UNKNOWN,
+    ),
+    (
+        "no such priority",
+        event("FailedCreate", 'pods "db-migrate-" is forbidden: no PriorityClass with name urgent was found'),
+        Category.MISSING_REFERENCE,
+        Retry.FUTILE,
+    ),
     ("a Job that does not go", job(1, deleting_at=at(5)), Category.STUCK_DELETION, Retry.FUTILE),
 ]
 
@@ -178,6 +190,12 @@ def test_what_argo_cd_could_not_apply_did_not_run(message: str, category: Catego
 
     assert found is not None
     assert (found.category, found.retry, found.state_left) == (category, Retry.FUTILE, StateLeft.NONE)
+
+
+def test_an_evicted_pod_of_which_no_container_was_told_is_not_said_to_have_done_nothing() -> None:
+    run = job(1, pods=(pod(reason="Evicted", message="The node was low on resource: memory.", pod_phase="Failed"),))
+
+    assert judged(run) is None
 
 
 def test_an_immutable_job_is_told_before_a_stale_one() -> None:
