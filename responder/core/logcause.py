@@ -80,9 +80,17 @@ def _unknown() -> Cause:
 def _despite_success(log: Findings, failures: list[Finding]) -> Cause:
     """Some tools go on after a statement failed and exit 0. A wait, or a first try, that ended well is no failure."""
     well = max((f.order for f in log.saying(Says.FINISHED, Says.DONE)), default=-(1 << 62))
+    well = max(well, _tried_again(log))
     stated = [f for f in failures if not f.quiet and not f.connecting and f.signature.weight >= _STATEMENT]
     stated = [f for f in stated if f.order > well]
     return _chosen(stated) if stated else _none()
+
+
+def _tried_again(log: Findings) -> int:
+    """The last place where a loop says which attempt failed, and another was begun: what came before was handled."""
+    work = max((f.order for f in log.saying(Says.STARTED, Says.STEP)), default=-(1 << 62))
+    again = (f.order for f in log.saying(Says.TOOL) if "again" in f.groups)
+    return max((order for order in again if order < work), default=-(1 << 62))
 
 
 def _standing(log: Findings, failures: list[Finding]) -> list[Finding]:
