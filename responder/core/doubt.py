@@ -11,7 +11,12 @@ from responder.core.signatures import Says
 from responder.core.tooling import Tool
 
 _DATABASE = 28  # weight from which on a database speaks
-_BESIDE = frozenset({"work", "trace", "commit", "cut", "other", "recording", "program", "item", "option"})
+_BESIDE = frozenset(
+    {
+        "work", "trace", "commit", "cut", "other", "recording", "program", "item", "option", "ended", "began",
+        "connected", "opens", "did",
+    }
+)  # fmt: skip
 _NOT_AT_ITS_BEGINNING = frozenset({"frame", "late", "said", "line"})
 # A traced command that changes nothing in a database.
 _ASKS = re.compile(
@@ -21,11 +26,12 @@ _LIBRARY = re.compile(r"(?:site|dist)-packages|node_modules|/vendor/|/gems/|/lib
 # What a tool itself is begun from: its entry, its settings, a program that migrates or waits.
 _ENTRY = re.compile(
     r"(?i)(?:^|[/_-])(?:manage|env|[aw]sgi|settings|conf|config\w*|knexfile|data-?source\w*|orm\w*|drizzle|migrat\w*|"
-    r"wait\w*|entrypoint|artisan|console|Rakefile|environment|boot|application|database|db)(?:[./_-]|$)"
+    r"wait\w*|entrypoint|artisan|console|rails|rake|Rakefile|environment|boot|application|database|db)(?:[./_-]|$)"
 )
 _ANY = frozenset(
     {"all", "any", "app", "database", "databases", "db", "migration", "migrations", "pending", "schema", "the", "to"}
 )
+_WAITS = re.compile(r"(?i)wait|retr(?:y|ies)|attempt|connect|\btry|ready|sleep|validated|loaded")
 # Lines after the last complaint that only end what it began: traces, members of an object, a shell's or runner's words.
 _EPILOGUE = re.compile(
     r"(?i)^(?:[\s(\[{}\])#|^~+>*=-]|$|at |node\.js v|stack trace|goroutine |main\.|created by |tasks: |npm |info |warn"
@@ -44,7 +50,7 @@ def doubt(log: Findings, cause: Cause, tool: Tool | None, migration: str | None)
     return (
         (_while_connecting(log, cause, migration, beside) if cause.connecting else "")
         or _beside(beside)
-        or _begun_again(log, cause)
+        or (_begun_again(log, cause, beside) or _ran_after(log, cause) if cause.passes else "")
         or _committing(cause, beside)
     )
 
@@ -65,12 +71,17 @@ def _while_connecting(log: Findings, cause: Cause, migration: str | None, beside
         return "the database was spoken to before it could not be reached; what was done until then is not shown"
     if not cause.passes:
         return ""
-    if migration is not None:
+    before = {group for f in beside if f.order < first for group in f.groups}
+    if migration is not None or "began" in before:
         return "a migration had begun when something could not be reached"
-    if any(f.order < first for f in log.saying(Says.DONE)):
+    if "ended" in before or any(f.order < first for f in log.saying(Says.DONE)):
         return "the migrations were done: what could not connect ran after them"
+    if "connected" in before:
+        return "the database had been reached before something else could not"
     if any("program" in f.groups and _own(f.groups["program"]) for f in beside):
         return "a program of the application's own could not connect, and what it had done until then is not shown"
+    if any("did" in f.groups and f.order < first and not _WAITS.search(f.line.text) for f in beside):
+        return "something had been done before it could not connect, and the log does not show by whom"
     if len({f.groups["item"].lower() for f in beside if "item" in f.groups} - _ANY) > 1:
         return "more than one thing was at work before it could not connect"
     if _went_on(log, cause):
@@ -116,17 +127,33 @@ def _beside(beside: Sequence[Finding]) -> str:
     return ""
 
 
-def _begun_again(log: Findings, cause: Cause) -> str:
+def _begun_again(log: Findings, cause: Cause, beside: Sequence[Finding]) -> str:
     """A loop over databases or attempts, each with its own transaction: did each fail, and of the same cause?"""
     begun = [f for f in log.saying(Says.STARTED) if f.migration and not _NOT_AT_ITS_BEGINNING & f.groups.keys()]
     said = [f for f in log.saying(Says.FAILURE) if not f.quiet and f.signature.weight >= _DATABASE]
     other = any(f.category is not cause.category for f in said)
+
+    def ended_alike(before: int, start: int) -> bool:
+        return not other and any(before < f.order < start for f in said)
+
     last: dict[tuple[str, str | None], int] = {}
     for start in begun:
         before = last.get((start.signature.id, start.migration))
         last[start.signature.id, start.migration] = start.order
-        if before is not None and (other or not any(before < f.order < start.order for f in said)):
+        if before is not None and not ended_alike(before, start.order):
             return "the same migration was begun more than once: what became of the first is not shown"
+    first = min((f.order for f in begun), default=1 << 62)
+    opened = (f.order for f in beside if {"opens", "connected"} & f.groups.keys())
+    if any(order > first and not ended_alike(first, order) for order in opened):
+        return "the tool was started again after it had begun a migration: what became of that is not shown"
+    return ""
+
+
+def _ran_after(log: Findings, cause: Cause) -> str:
+    """Something else failed when the migrations were done."""
+    first = cause.finding.order if cause.finding is not None else None
+    if first is not None and any(f.order < first for f in log.saying(Says.DONE)):
+        return "the tool was done: what failed ran after it"
     return ""
 
 

@@ -29,6 +29,7 @@ _LATE = frozenset({"frame", "late", "said"})
 _DATABASE = 28  # weight from which on a database speaks
 # A class, its method, the first statement: the earliest line, and no loop around it.
 _FIRST_STATEMENT = re.compile(r"[1-3]:in [`'](?:\w+#)?(?:up|change|down)")
+_SEVERAL = re.compile(r"(?i)\bforce\b|execute\(\W*(?:call|do|begin|declare|exec\w*)\b")  # more than one statement
 # Of Rails' methods, those that send one statement; add_reference, add_timestamps and others send several.
 _ONE_STATEMENT = frozenset(
     {
@@ -259,8 +260,9 @@ def _covered(run: _Run) -> bool:
 
 def _own_words(run: _Run) -> bool:
     """Did the tool itself speak after it had begun? Another program may have failed after it was done."""
-    begun = max((f.order for f in run.log.saying(Says.STARTED) if "frame" not in f.groups), default=-(1 << 62))
-    own = (f.order for f in run.log.saying(Says.TOOL) if run.tool is not None and f.signature.tool == run.tool.name)
+    begun = max((f.order for f in run.log.saying(Says.STARTED) if not _LATE & f.groups.keys()), default=-(1 << 62))
+    spoken = [f for f in run.log.saying(Says.TOOL, Says.STARTED) if f.signature.says is Says.TOOL or "late" in f.groups]
+    own = (f.order for f in spoken if run.tool is not None and f.signature.tool == run.tool.name)
     return any(order > begun for order in own)
 
 
@@ -317,7 +319,7 @@ def _at_first_line(run: _Run) -> bool:
         return True
     frames = [f.groups["frame"] for f in run.log.saying(Says.TOOL) if "frame" in f.groups]
     calls = [f for f in run.log.saying(Says.TOOL) if "call" in f.groups]
-    single = len(calls) == 1 and calls[0].groups["call"] in _ONE_STATEMENT and "force" not in calls[0].line.text
+    single = len(calls) == 1 and calls[0].groups["call"] in _ONE_STATEMENT and not _SEVERAL.search(calls[0].line.text)
     return bool(frames) and single and all(_FIRST_STATEMENT.fullmatch(frame) for frame in frames)
 
 
