@@ -33,6 +33,7 @@ from responder.ports import (
     Store,
     StoreError,
     Trigger,
+    Write,
 )
 
 log = logging.getLogger("responder.desk")
@@ -226,14 +227,27 @@ class Desk:
         return block
 
     async def unblock(self, block_id: str, who: str, why: str = "") -> Block:
+        """Its rule does not put it back before something fails again."""
+        async with self._exclusive(self._block(block_id).app):
+            block, now = self._block(block_id), self._clock.now()
+            ended = msgspec.structs.replace(block, ended_at=now, ended_by=who)
+            writes: list[Write] = [PutBlock(ended), AppendAudit(of_block(block, ended, now, why))]
+            before = await self._store.incident(block.incident_id) if block.incident_id else None
+            after = _lifted(before, block, who, now) if before is not None and before.state.open else None
+            if before is not None and after is not None:
+                writes.append(PutIncident(after, before.updated_at))
+            await self._store.commit(*writes)
+            self._loader.blocks.pop(block_id, None)
+            if after is not None:
+                self._loader.keep(after)
+                self._changed(after)
+            return ended
+
+    def _block(self, block_id: str) -> Block:
         block = self._loader.blocks.get(block_id)
         if block is None:
             raise NotFoundError(f"there is no block {block_id} in force")
-        now = self._clock.now()
-        ended = msgspec.structs.replace(block, ended_at=now, ended_by=who)
-        await self._store.commit(PutBlock(ended), AppendAudit(of_block(block, ended, now, why)))
-        self._loader.blocks.pop(block_id, None)
-        return ended
+        return block
 
     async def run(self) -> None:
         """Until cancelled: what people held back for a time ends by it. Those of rules end in their incident's plan."""
@@ -296,6 +310,18 @@ def _decision(incident: Incident, decision_id: str) -> Decision:
     if found is None:
         raise NotFoundError(f"incident {incident.id} has no decision {decision_id} any more")
     return found
+
+
+def _lifted(incident: Incident, block: Block, who: str, now: datetime) -> Incident:
+    """With what its rule decided declined in that person's name."""
+    decisions = tuple(
+        msgspec.structs.replace(d, declined_by=who, verdict=Verdict(VerdictResult.DENIED, d.verdict.reasons))
+        if d.action is ActionKind.BLOCK and f"rule {d.rule}" == block.created_by
+        else d
+        for d in incident.decisions
+    )
+    timeline = merge_timeline(incident.timeline, [TimelineEntry(now, "lifted the promotion block", who)])
+    return msgspec.structs.replace(incident, decisions=decisions, updated_at=now, timeline=timeline)
 
 
 def _stands(earlier: Decision, order: Decision) -> bool:

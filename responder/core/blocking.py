@@ -21,8 +21,8 @@ _BETWEEN_HOOKS = ", "
 def new_block(
     situation: Situation, incident: Incident, diagnosis: Diagnosis, rule: Rule, action: RuleAction, decision: Decision
 ) -> list[Block]:
-    """The block that a rule wants, once an incident; none in shadow mode."""
-    if rule.mode_of(ActionKind.BLOCK) is Mode.SHADOW or situation.app is None:
+    """The block that a rule wants, once an incident; none in shadow mode, nor one that a named person lifted."""
+    if rule.mode_of(ActionKind.BLOCK) is Mode.SHADOW or decision.declined_by or situation.app is None:
         return []
     if any(b.incident_id == incident.id and b.created_by == f"rule {rule.name}" for b in situation.blocks):
         return []

@@ -102,8 +102,8 @@ def decide(case: Case) -> Decided:
         for action in rule.actions:
             if action.kind is ActionKind.ALERT and not _silenced(rule, action, incident, situation):
                 continue  # a matter of time and of receivers: `alerting`
-            if action.kind is ActionKind.RESYNC and not view.failed:
-                continue  # a run that goes on, our own too, is nothing to repeat
+            if not view.failed and _past(action.kind, incident, rule, view):
+                continue  # a run that goes on, our own too, is nothing to repeat, and brings back no block
             if not _its_moment(action.kind, view) and _judged_before(incident, rule, action.kind, view):
                 continue  # the verdict of its moment stays
             if _carried_out(held.get(decision_id(incident, rule.name, action.kind, view)), situation):
@@ -153,6 +153,12 @@ def _judged_before(incident: Incident, rule: Rule, kind: ActionKind, view: Opera
         return True
     at = view.record.started_at
     return any(d.rule == rule.name and d.action is kind and d.operation == at for d in incident.decisions)
+
+
+def _past(kind: ActionKind, incident: Incident, rule: Rule, view: OperationView) -> bool:
+    """An answer to an operation before this one; a block that was lifted comes back with another failure only."""
+    at, ours = view.record.started_at, [d for d in incident.decisions if d.rule == rule.name and d.action is kind]
+    return kind is ActionKind.RESYNC or (kind is ActionKind.BLOCK and any(d.operation != at for d in ours))
 
 
 def by_hand(rulebook: Rulebook) -> Rule:

@@ -11,7 +11,7 @@ from responder.core.actions import ActionKind, Decision, Mode, OutcomeResult, Ve
 from responder.core.demoting import Demotion
 from responder.core.failure import StateLeft
 from responder.core.incident import IncidentState
-from responder.core.rules import Rulebook
+from responder.core.rules import Rule, RuleAction, Rulebook
 from responder.desk import ConflictError, Desk, NotFoundError
 from responder.loading import put_demotion
 from responder.ports import PutBlock, PutIncident, PutSetting, StoreError, Trigger
@@ -257,6 +257,21 @@ async def test_a_named_person_ends_a_block_whatever_was_left(office: Office) -> 
     assert (await office.audit())[0] == ("ana", "ended the block of orders", "cleaned up")
     with pytest.raises(NotFoundError):
         await office.desk.unblock(held.id, "ana")
+
+
+async def test_a_block_that_was_lifted_is_not_put_back_before_something_fails_again(office: Office) -> None:
+    holds = Rule("hold", (), (RuleAction(ActionKind.BLOCK, environments=("*",)),), Mode.LIVE, budget=2, cooldown=60.0)
+    office.night.rules = msgspec.structs.replace(RULES_READ, rulebook=Rulebook((holds,), Mode.LIVE))
+    await office.night.step(60)
+    (made,) = office.desk.blocks()
+    await office.desk.unblock(made.id, "ana", "cleaned up")
+    await office.night.step(120)
+
+    assert office.desk.blocks() == []
+    incident = await office.night.incident()
+    (told,) = [d for d in incident.decisions if d.action is ActionKind.BLOCK]
+    assert (told.declined_by, told.verdict.result) == ("ana", VerdictResult.DENIED)
+    assert ("lifted the promotion block", "ana") in [(entry.what, entry.by) for entry in incident.timeline]
 
 
 async def test_a_rule_that_was_set_to_shadow_is_released_by_a_named_person(office: Office) -> None:

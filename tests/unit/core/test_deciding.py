@@ -70,6 +70,19 @@ def test_an_allowed_resync_becomes_an_act_with_what_was_judged() -> None:
     assert resync.action.id == f"{resync.action.decision_id}-0"
 
 
+def test_a_block_comes_again_with_another_failure_and_not_with_a_run_that_goes_well() -> None:
+    """It may have been lifted meanwhile; one that is in force stays so by itself."""
+    book = Rulebook((rule(ActionKind.BLOCK),))
+    before = decided(situation(rulebook=book), diagnosis=DIRTY)
+    later = operation(RUNNING, told(1, hook(hook_phase="Running"), 93), started=90)
+    fails = operation(FAILED_PHASE, told(1, hook(), 95), started=90, finished=96)
+    runs, failed_again = (again(situation((FAILED, it), rulebook=book), before).blocks for it in (later, fails))
+
+    assert len(before.blocks) == 1
+    assert runs == ()
+    assert len(failed_again) == 1
+
+
 @pytest.mark.parametrize(("window_open", "manual"), [(True, False), (False, True)])
 def test_a_persons_order_is_a_persons_sync_only_where_a_window_asks_for_one(window_open: bool, manual: bool) -> None:
     asked = rule(ActionKind.RESYNC, mode=Mode.APPROVE)
