@@ -124,7 +124,7 @@ async def test_a_service_is_asked_by_its_api(
             told = capsys.readouterr().out
             assert "* half applied (line 4): decides\n" in told
             assert "    stop-retries (shadow): denied\n" in told
-            assert await run("rules", "explain", "nobody", *server) == 4
+            assert await run("rules", "explain", "nobody", *server) == 2
             assert "404 Not Found: there is no incident nobody" in capsys.readouterr().err
 
 
