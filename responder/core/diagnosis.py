@@ -184,6 +184,8 @@ def _retry(cause: Cause, left: Left, tool: Tool | None, run: Run) -> tuple[Retry
         return _futile(cause)
     if tool is None:
         return Retry.UNKNOWN, "the cause passes by itself, but the tool is not known"
+    if not cause.connecting and tool.stops_with not in (None, run.exit_code):
+        return Retry.UNKNOWN, f"{tool.name} may have gone on after the statement that failed"
     if not left.shown:
         return Retry.UNKNOWN, f"the cause passes by itself, but nothing proves that the run left nothing: {left.reason}"
     return Retry.SAFE, f"{cause.category.replace('-', ' ')} passes by itself, and {left.reason}"

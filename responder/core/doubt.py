@@ -151,9 +151,9 @@ def _begun_again(log: Findings, cause: Cause, beside: Sequence[Finding]) -> str:
 
 def _ran_after(log: Findings, cause: Cause) -> str:
     """Something else failed when the migrations were done."""
-    first = cause.finding.order if cause.finding is not None else None
-    if first is not None and any(f.order < first for f in log.saying(Says.DONE)):
-        return "the tool was done: what failed ran after it"
+    first = cause.finding.order if cause.finding is not None else 1 << 62
+    if any(f.order < first for f in log.saying(Says.DONE)):
+        return "the tool was done: what failed or was ended ran after it"
     return ""
 
 

@@ -29,7 +29,9 @@ _LATE = frozenset({"frame", "late", "said"})
 _DATABASE = 28  # weight from which on a database speaks
 # A class, its method, the first statement: the earliest line, and no loop around it.
 _FIRST_STATEMENT = re.compile(r"[1-3]:in [`'](?:\w+#)?(?:up|change|down)")
-_SEVERAL = re.compile(r"(?i)\bforce\b|execute\(\W*(?:call|do|begin|declare|exec\w*)\b")  # more than one statement
+_SEVERAL = re.compile(
+    r"(?i)\bforce\b|execute\(\W*(?:call|do|begin|declare|exec\w*)\b|;\s*[a-z]"
+)  # more than one statement
 # Of Rails' methods, those that send one statement; add_reference, add_timestamps and others send several.
 _ONE_STATEMENT = frozenset(
     {

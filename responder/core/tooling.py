@@ -41,6 +41,7 @@ class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opens: bool = False  # says something of its own (`opens`) before the first migration: else the log was cut
     silent_end: bool = False  # prints nothing when migrations are done: only its own words can show that they failed
     ends_anyway: bool = False  # prints that a migration is done, with its time, before it says that it failed
+    stops_with: int | None = None  # exit code of a script that an error ended: with another one it may have gone on
     steps: bool = False  # prints every statement that is done
     prints: bool = False  # prints every statement as it is sent, when it prints any
     marks_failed: tuple[str, ...] = ()  # families on which a failed migration leaves a marker that refuses the next run

@@ -353,7 +353,7 @@ DJANGO = "Operations to perform:\n  Apply all migrations: x\nRunning migrations:
     ],
 )
 def test_state_and_retry(text: str, expected: str) -> None:
-    exit_code = 2 if text.startswith("Applying: ") else 1
+    exit_code = 2 if text.startswith("Applying: ") else 3 if "psql:" in text else 1
     assert verdict(of(text, exit_code=exit_code)) == expected
 
 
