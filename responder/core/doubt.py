@@ -134,7 +134,7 @@ def _begun_again(log: Findings, cause: Cause, beside: Sequence[Finding]) -> str:
     other = any(f.category is not cause.category for f in said)
 
     def ended_alike(before: int, start: int) -> bool:
-        return not other and any(before < f.order < start for f in said)
+        return not other and any(before <= f.order < start for f in said)
 
     last: dict[tuple[str, str | None], int] = {}
     for start in begun:

@@ -43,6 +43,7 @@ def left(text: str, tool: str | None, database: str | None, exit_code: int = 1) 
         (f"20261103101500: up: {LOCK}", "bun", "postgres", StateLeft.DIRTY, False),
         (f"Applying: 3_x.sql\n{LOCK}\nApplying: 3_x.sql\n{LOCK}", "dbmate", "postgres", StateLeft.NONE, True),
         (f"Applying: 3_x.sql\nApplying: 3_x.sql\n{LOCK}", "dbmate", "postgres", StateLeft.UNKNOWN, False),
+        (f"Migration failed: {LOCK} handling 3_x.sql\n" * 2, "sql-migrate", "postgres", StateLeft.NONE, False),
         (
             f'Applying: 3_x.sql\n{LOCK}\nApplying: 3_x.sql\nERROR:  relation "x" already exists',
             "dbmate", "postgres", StateLeft.UNKNOWN, False,
