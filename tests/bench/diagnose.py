@@ -107,7 +107,7 @@ def measures(judged: list[Judged]) -> dict[str, tuple[int, int, list[Judged]]]:
             [j for j in failed if j.label.migration], lambda j: j.found.migration == j.label.migration),
         "successes called none": share(
             [j for j in judged if not j.failed], lambda j: j.found.category is Category.NONE),
-        "unknown though stated (1 %)": share(stated, lambda j: j.found.category is not Category.UNKNOWN),
+        "named where it is stated (99 %)": share(stated, lambda j: j.found.category is not Category.UNKNOWN),
         "key line shown": share([j for j in failed if j.label.key_line], key_line_shown),
         "certain is right (99 %)": share([j for j in failed if j.found.confidence == "certain"], category_right),
         "likely is right (90 %)": share([j for j in failed if j.found.confidence == "likely"], category_right),
