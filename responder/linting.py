@@ -116,6 +116,8 @@ def _of_node(name: str, node: yaml.Node) -> Iterator[Manifest]:
             if isinstance(value, dict) and (shape := shape_of_manifest(value)) is not None:
                 yield Manifest(name, item, value, shape)
     elif (shape := shape_of_manifest(data)) is not None:
+        if shape.kind == "Job" and not shape.name:
+            raise LintError(f"{_at(name, node)}: is a Job without metadata.name")
         yield Manifest(name, node, data, shape)
     elif FilePath(name).name not in _KUSTOMIZATIONS:  # they need not say what they are
         raise LintError(f"{_at(name, node)}: is no Kubernetes object: no apiVersion and kind")
@@ -154,6 +156,8 @@ def _read_node(node: yaml.Node, known: dict[int, Any], depth: int) -> Any:
 def _mapping(node: yaml.MappingNode, known: dict[int, Any], depth: int) -> dict[str, Any]:
     own, merged = {}, {}
     for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):  # {{ .Release.Name }} is such YAML, by chance
+            raise yaml.MarkedYAMLError(problem="a key that is no word", problem_mark=key.start_mark)
         read = _value(value, known, depth)
         if key.tag == "tag:yaml.org,2002:merge":
             for part in read if isinstance(read, list) else [read]:

@@ -118,6 +118,11 @@ def test_without_findings_it_is_good(tmp_path: Path, capsys: pytest.CaptureFixtu
 UNREADABLE = {
     "no YAML": ("a: [1,\n", "hooks.yaml:2:1: is no YAML: "),
     "a Helm template": ("{{- if .Values.x }}\nkind: Job\n{{- end }}\n", "has to be rendered first (helm template)"),
+    "a template that is YAML by chance": (
+        "kind: Job\nmetadata:\n  name: {{ .Release.Name }}\n",
+        "hooks.yaml:3:10: is no YAML: a key that is no word; a Helm template has to be rendered first (helm template)",
+    ),
+    "no name": ("apiVersion: batch/v1\nkind: Job\n", "hooks.yaml:1:1: is a Job without metadata.name"),
     "no object": ("- one\n- two\n", "hooks.yaml:1:1: is no Kubernetes object"),
     "values of a chart": ("image: {tag: 1}\n", "hooks.yaml:1:1: is no Kubernetes object: no apiVersion and kind"),
     "nested too deep": ("[" * 200 + "]" * 200, "hooks.yaml: is no YAML: nested too deep"),
