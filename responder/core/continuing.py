@@ -58,6 +58,9 @@ _HINT = rb"(?:pass|pwd|secret|token|credential|key|auth|salt)\w*[\"'\]]*[ \t]*(?
 CONTINUATIONS: Final = (
     Continuation(_HINT + rb"[|>][+-]?\d?[ \t]*$", latin1(rf"(?i)(?:^|[\s|]){_SECRET}[|>][+-]?\d?\s*$"), 200, _block),
     Continuation(_HINT + rb"$", latin1(rf"(?i)(?:^|[\s|]){_SECRET}$"), 1, _scalar),
+    Continuation(  # of an environment entry
+        rb"\bvalue: *[|>][+-]?\d?[ \t]*$", latin1(r"(?:^|[\s|])(value):\s*[|>][+-]?\d?\s*$"), 200, _block
+    ),
     Continuation(
         rb"(?:parameters|params|binds?|bindings|keyValue|op)[\"']?[ \t]*(?:=>|[:=])[ \t]*[\[({][ \t]*$",
         latin1(

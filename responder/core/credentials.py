@@ -62,7 +62,7 @@ KEY: Final = rf"[\w.-]*(?:{_WORD}|[_.-]pass|[_.-]auth|[_.-]salt|[_.-]pw)(?:_?\d{
 _SENTENCE = r"(unexpected|illegal|unknown|near|at|mismatched)\s+"  # "Unexpected token: }" is a parser's complaint
 _PAIRS = latin1(
     rf"""(?i)(?:{_SENTENCE})?(?:{KEY}((?:\\*["'])?)\]?\s*(?:=>|:=|==?|:)|\bpass(?:\s*=|\\*["']\s*(?:=>|[:=])))\s*"""
-    rf"""(?:string\(\d+\) )?(?:{QUOTED}|({_BARE}))"""
+    rf"""(?:string\(\d+\) |![\w!/:.-]+ )?(?:{QUOTED}|({_BARE}))"""
 )
 _BARE_GROUP = _PAIRS.groups
 _VALUE_GROUPS = range(3, _BARE_GROUP + 1)
@@ -209,6 +209,11 @@ _OTHERS: Final = (
     ),
     Rule(rb"redis-cli ", captured(r"(?i)redis-cli .*?-a\s*(\S+)")),
     Rule(rb"curl |wget ", captured(r"(?i)(?:curl|wget) .*?(?:-u|--user)[\s=]*[^\s:]*:([^\s\"']+)")),
+    Rule(  # "password": {"value": "..."}
+        rb"\{\s*\\*[\"']?value",
+        captured(rf"""(?i){KEY}\\*["']?\s*[:=]\s*\{{\s*\\*["']?value\\*["']?\s*[:=]\s*(?:{QUOTED})"""),
+    ),
+    Rule(rb"set_config\(", captured(rf"(?i)set_config\(\s*'{KEY}'\s*,\s*'((?:[^']|'')*)'")),
     Rule(  # an environment entry of a Pod, whatever its name
         rb'name\\*"?\s*:.*value\\*"?\s*:',
         captured(rf'(?i)\bname\\*"?\s*:\s*\\*"[^"\\]*\\*",\s*\\*"?value\\*"?\s*:\s*(?:{QUOTED})'),
@@ -221,8 +226,8 @@ _OTHERS: Final = (
 )
 
 # An environment entry of a Pod in YAML, its value on the next line.
-ENTRY_OPENS: Final = rb"^(?:[^:]*[\s|])?(?:- )?name: *[\"']?[\w.-]+[\"']?\s*$"
-entry_value = captured(rf"^(?:[^:]*[\s|])?value: *(?:{QUOTED}|(\S.*))")
+ENTRY_OPENS: Final = rb"^(?:[^:]*[\s|])?(?:- )?[\"']?name[\"']?: *[\"']?[\w.-]+[\"']?,?\s*$"
+entry_value = captured(rf"^(?:[^:]*[\s|])?[\"']?value[\"']?: *(?:{QUOTED}|(\S.*))", bare=unless_plain)
 
 _PRIVATE_KEY: Final = Rule(  # before the pairs: they would take its first line for the value
     rb"PRIVATE KEY", captured(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(.+?)(?:-----END|$)")

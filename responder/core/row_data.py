@@ -53,6 +53,8 @@ _CONVERSIONS: Final = (
     _quoted(r"invalid literal for int\(\) with base \d+:", '"'),
     _quoted("could not convert string to float:", "'"),
     _quoted("For input string:", '"'),
+    _quoted("expected a number but got", "'"),
+    r"\xe2\x80\x9c(.*?)\xe2\x80\x9d (?:is not a valid|value )",  # Django
     _quoted(r"invalid value for (?:Integer|Float)\(\):", '"'),
     r'parsing \\*"(.*?)\\*": (?:invalid syntax|value out of range)',
     r"dup key: \{ (?:[\w.]+: )?(.*?) \}(?:$|[^,])",
@@ -98,6 +100,7 @@ RULES: Final = (
     Rule(
         rb"invalid input|out of range|malformed|is invalid|could not parse|incorrect|truncated value|conversion failed"
         rb"|duplicate key value is|cannot parse|invalid literal|could not convert|input string|invalid value for"
+        rb"|expected a number|is not a valid|\x9d value "
         rb"|parsing|dup key|violation: |row with column values|JSON data, line",
         captured("|".join(_CONVERSIONS)),
     ),
@@ -126,6 +129,7 @@ RULES: Final = (
             r"""\b(?:consideredValue|failingDocumentId)\\*["']?\s*:\s*(?:\\*["'](.*?)\\*["'](?:[\s,}]|$)|([^\s"'\\,{}]+))"""
         ),
     ),
+    Rule(rb"#<\w[\w:]* id: ", captured(r"#<[A-Z][\w:]* (id: [^>]*)", members)),  # Rails
     Rule(rb"objectid\(|\$oid", captured(r"""ObjectId\(\\*["'](\w+)|\$oid\\*"\s*:\s*\\*"(\w+)""")),
     Rule(  # Go: a statement with its arguments beside it
         rb"sql.*\bargs\b|\bargs\b.*sql", captured(r"""\bargs\\*["']?\s*[:=]\s*\\*"?\[(.*?)\]""", _arguments)

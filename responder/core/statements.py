@@ -8,7 +8,7 @@ _WRITES = (
     r"\b(?:insert\s+(?:\w+\s+)*?into|replace\s+into|merge\s+into|delete\s+from|update\s+\S+\s+(?:as\s+\w+\s+)?set)\s"
 )
 _START = latin1(
-    rf"(?i){_WRITES}|\bselect\s|\bcall\s+[\w.`]+\s*\(|\binsert\s+\w+\s+\S+\s+values\b|(?:^|[):\"'`])\s*values\s*\(|\bwhere\s+\S+\s*(?:[=<>]|like\b|in\b)"
+    rf"(?i){_WRITES}|\bselect\s|\bcall\s+[\w.`]+\s*\(|\bexec(?:ute)?\s+[\w.\[\]]+\s+@\w+\s*=|\binsert\s+\w+\s+\S+\s+values\b|(?:^|[):\"'`])\s*values\s*\(|\bwhere\s+\S+\s*(?:[=<>]|like\b|in\b)"
 )
 _WRITE = latin1(rf"(?i){_WRITES}")
 
@@ -147,7 +147,7 @@ def ended_before(line: bytes) -> bool:
 
 RULES: Final = (
     Rule(
-        rb"\binsert\s|\bcall\s|\breplace\s+into|\bmerge\s+into|\bdelete\s+from|\bupdate\s+\S+\s|\bselect\s|\bvalues\s*\(|\bwhere\s",
+        rb"\binsert\s|\bcall\s|\bexec\w*\s.*@\w+\s*=|\breplace\s+into|\bmerge\s+into|\bdelete\s+from|\bupdate\s+\S+\s|\bselect\s|\bvalues\s*\(|\bwhere\s",
         _statement,
     ),
     Rule(rb"^LINE \d+: ", _pointed_at),

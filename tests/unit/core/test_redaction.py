@@ -93,6 +93,9 @@ CREDENTIALS = [
     "#0 /app/db.php(3): mysqli_connect('db', 'app', '§hunter2§', 'orders')",
     'array(2) { ["password"]=> string(7) "§hunter2§" ["host"]=> string(2) "db" }',
     "ALTER USER app PASSWORD $$§hunter2§$$;",
+    '{"password":{"value":"§hunter2§"},"host":"db"}',
+    "password: !vault §hunter2§",
+    "SELECT set_config('app.secret', '§hunter2§', false)",
     "SET PASSWORD FOR 'a'@'%' = '§hunter2§';",
     'KEY="-----BEGIN PRIVATE KEY-----§\\nMIIEv\\n§-----END PRIVATE KEY-----"',
 ]
@@ -148,6 +151,10 @@ ROW_DATA = [
     'deleted {"_id":{"$oid":"§507f1f77bcf86cd799439011§"}}',
     "details: { operatorName: '$jsonSchema', consideredValue: '§ana§' }",
     "DB::Exception: Cannot parse input: expected ',' before: '§ana,12§': (at row 1)",
+    "ValueError: Field 'id' expected a number but got '§ana§'.",
+    "ValidationError: ['“§ana§” is not a valid UUID.']",
+    '#<User id: §12§, name: "§Ana Maria§">',
+    "EXEC add_user @name = N'§ana§', @n = §5§",
     "welcome mail to §ana@example.org§ failed",
 ]
 
@@ -344,6 +351,8 @@ BELOW = [
     "app-1  | DB_PASSWORD: >-\napp-1  |   §hunter2§\napp-1  | HOST: db",
     'db:\n  "password":\n    "§hunter2§",\n  "host": "db"',
     "password:\n  §hunter2§\nhost: db",
+    "- name: X\n  value: >-\n    §hunter2§\n- name: Y",
+    '{\n  "name": "X",\n  "value": "§hunter2§"\n}',
     '["password"]=>\n    string(7) "§hunter2§"\n["host"]=>',
     "  parameters: [\n    '§ana§',\n    §12§\n  ],\n  hint: 'kept'",
     "keyValue: {\n  email: '§ana§'\n},\nindex: 'kept'",
