@@ -18,6 +18,7 @@ from responder.core.held import Incidents, Resyncs
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident, IncidentState
 from responder.core.incidentcause import WHOLE, diagnose_operation
+from responder.core.limiting import LOADED
 from responder.core.promotion import Block
 from responder.core.repair import unlocked
 from responder.core.rules import Rulebook
@@ -29,6 +30,7 @@ from responder.ports import Actuator, Clock, Cluster, IncidentQuery, PutSetting,
 _DEMOTED = "demoted/"
 _MODE = "hook-responder.io/mode"
 _LOGS = 256  # decoded logs kept in memory, by key and length
+_BLOCKS = 100_000  # all that hold: one that is not known would let pass
 _LOOK_BACK = timedelta(days=1)
 _OPEN = (IncidentState.FIRING, IncidentState.ACKNOWLEDGED)
 _CLOSED = (IncidentState.RESOLVED, IncidentState.SUPERSEDED)
@@ -78,7 +80,7 @@ class Loader:
         for parent in [i for i in incidents if i.children]:
             shared = await self._all(IncidentQuery(states=_CLOSED, correlation=parent.correlation, limit=500))
             back += [child for child in shared if child.id in parent.children]
-        blocks = await self._store.blocks()
+        blocks = await self._store.blocks(limit=_BLOCKS)
         actions = await self._store.actions(since=self._clock.now() - _LOOK_BACK)
         under_way = await self._store.actions(open_only=True)
         # All at once: steps of other Applications run between our awaits.
@@ -221,7 +223,8 @@ class Loader:
 
     async def views(self, key: AppKey, uid: str, app: Application | None, rules: Rules) -> tuple[OperationView, ...]:
         """Operations and hook runs, what is stored overlaid by what is seen now, joined."""
-        records: dict[str, OperationRecord] = {r.id: r for r in await self._store.operations(uid)} if uid else {}
+        stored = await self._store.operations(uid, limit=LOADED) if uid else ()
+        records: dict[str, OperationRecord] = {r.id: r for r in stored}
         records |= {r.id: r for r in self._cluster.operations(key) if r.app_uid == uid}
         oldest = min((r.started_at for r in records.values()), default=self._clock.now())
         runs: dict[str, HookRun] = {r.uid: r for r in await self._store.hook_runs(key, since=oldest - _LOOK_BACK)}

@@ -384,6 +384,15 @@ def test_another_revision_has_its_own_budget() -> None:
     assert judge(candidate(situation(actions=done))).result is VerdictResult.ALLOWED
 
 
+def test_runs_that_may_stand_behind_very_many_operations_are_not_counted_as_none() -> None:
+    healed = replace(AUTOMATED, selective=True)
+    many = [operation(SUCCEEDED, started=-100 * n, finished=-100 * n + 1, request=healed) for n in range(49, 0, -1)]
+    counted = situation((*many[1:], FAILED))
+
+    assert judge(candidate(counted)).result is VerdictResult.ALLOWED
+    assert refused(candidate(situation((*many, FAILED)))) == ["ceiling"]
+
+
 def test_argo_cds_own_retries_count_towards_the_ceiling() -> None:
     record = operation(
         FAILED_PHASE, told(1, hook(), 5), told(2, hook(), 20), finished=20, attempts_ended=(at(5),), retry_count=1
