@@ -128,38 +128,48 @@ _ASK: dict[str, dict[Category, str]] = {
 STATUS: Mapping[str, str] = {
     "alembic": "alembic current --verbose",
     "atlas": 'atlas migrate status --url "$DATABASE_URL"',
+    "db-migrate": "npx db-migrate check",
     "dbmate": "dbmate status",
     "diesel": "diesel migration list",
     "django": "python manage.py showmigrations",
     "doctrine": "php bin/console doctrine:migrations:status",
+    "drupal": "drush updatedb:status",
     "ecto": "mix ecto.migrations",
     "ef-core": "dotnet ef migrations list",
     "flyway": "flyway info",
     "golang-migrate": 'migrate -path migrations -database "$DATABASE_URL" version',
     "goose": "goose status",
+    "graphile-migrate": "npx graphile-migrate status",
     "hasura": "hasura migrate status",
     "knex": "npx knex migrate:list",
+    "kong": "kong migrations list",
+    "kysely": "npx kysely migrate:list",
     "laravel": "php artisan migrate:status",
     "liquibase": "liquibase status --verbose",
+    "magento": "bin/magento setup:db:status",
+    "migrate-mongo": "npx migrate-mongo status",
     "mikro-orm": "npx mikro-orm migration:pending",
+    "pgroll": "pgroll status",
     "phinx": "vendor/bin/phinx status",
+    "pop": "soda migrate status",
     "prisma": "npx prisma migrate status",
     "pyway": "pyway info",
     "rails": "bin/rails db:migrate:status",
     "sea-orm": "sea-orm-cli migrate status",
     "sequelize": "npx sequelize-cli db:migrate:status",
+    "skeema": "skeema diff",
     "sql-migrate": "sql-migrate status",
     "sqitch": "sqitch status",
     "sqlx-cli": "sqlx migrate info",
     "tern": "tern status",
-    "typeorm": "npx typeorm migration:show",
+    "supabase": "supabase migration list",
+    "typeorm": 'npx typeorm migration:show -d "$DATA_SOURCE"',
     "yoyo": "yoyo list",
 }
 _LOCKS: Mapping[str, str] = {
     "liquibase": "liquibase list-locks",
     "knex": "select * from knex_migrations_lock",
     "yoyo": "select * from yoyo_lock",
-    "prisma": _ASK["postgres"][Category.MIGRATION_LOCK_HELD],
 }
 HISTORY = frozenset(
     {Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.DIRTY_STATE, Category.ALREADY_EXISTS,
@@ -225,9 +235,9 @@ def _named(migration: str | None) -> str:
 def _of_state(diagnosis: Diagnosis) -> str:
     """Before anything else is done, what is there has to be known."""
     tool = diagnosis.tool or ""
-    if diagnosis.state_left is StateLeft.LOCKED and tool in _LOCKS:
-        return _LOCKS[tool]
-    left = diagnosis.state_left in (StateLeft.PARTIAL, StateLeft.DIRTY, StateLeft.LOCKED)
+    if diagnosis.state_left is StateLeft.LOCKED:
+        return _LOCKS.get(tool) or _of_database(diagnosis) or STATUS.get(tool, "")
+    left = diagnosis.state_left in (StateLeft.PARTIAL, StateLeft.DIRTY)
     return STATUS.get(tool, "") if left or diagnosis.category in HISTORY else ""
 
 

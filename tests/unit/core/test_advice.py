@@ -126,6 +126,13 @@ def test_a_lock_is_looked_at_where_the_tool_keeps_it() -> None:
     )
 
 
+@pytest.mark.parametrize(("database", "command"), [("postgres", "select l.pid"), ("mysql", "show full processlist")])
+def test_a_lock_that_a_tool_keeps_in_its_session_is_asked_of_that_database(database: str, command: str) -> None:
+    held = diagnosis(Category.MIGRATION_LOCK_HELD, state_left=StateLeft.LOCKED, tool="prisma", database=database)
+
+    assert next_command(held, NAMES).startswith(command)
+
+
 def test_what_only_the_database_can_tell_is_asked_of_it() -> None:
     assert next_command(diagnosis(Category.LOCK_TIMEOUT, database="postgres"), NAMES).startswith("select pid")
     assert next_command(diagnosis(Category.LOCK_TIMEOUT, database="mariadb"), NAMES) == "show full processlist"
