@@ -1,7 +1,7 @@
 """Why a log that shows nothing left behind may still hide something: done beside the tool, before it, or cut away."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from responder.core import loglines
 from responder.core.failure import Category
@@ -14,7 +14,7 @@ _DATABASE = 28  # weight from which on a database speaks
 _BESIDE = frozenset(
     {
         "work", "trace", "commit", "cut", "other", "recording", "program", "item", "option", "ended", "began",
-        "connected", "opens", "did",
+        "connected", "opens", "did", "ran", "bare", "stage",
     }
 )  # fmt: skip
 _NOT_AT_ITS_BEGINNING = frozenset({"frame", "late", "said", "line"})
@@ -22,15 +22,20 @@ _NOT_AT_ITS_BEGINNING = frozenset({"frame", "late", "said", "line"})
 _ASKS = re.compile(
     r"(?i)wait|ready|select 1\b|\bping\b|\bstatus\b|--?version|\bgenerate\b|\bcheck\b|config:|cache|\binstall\b"
 )
-_LIBRARY = re.compile(r"(?:site|dist)-packages|node_modules|/vendor/|/gems/|/lib/(?:python|ruby)|/deps/")
+_LIBRARY = re.compile(
+    r"(?:site|dist)-packages|node_modules|/vendor/|/gems/|/lib/(?:python|ruby)|^/usr/(?:share|lib)/|/deps/"
+)
 # What a tool itself is begun from: its entry, its settings, a program that migrates or waits.
 _ENTRY = re.compile(
-    r"(?i)(?:^|[/_-])(?:manage|env|[aw]sgi|settings|conf|config\w*|knexfile|data-?source\w*|orm\w*|drizzle|migrat\w*|"
-    r"wait\w*|entrypoint|artisan|console|rails|rake|Rakefile|environment|boot|application|database|db)(?:[./_-]|$)"
+    r"(?i)/(?:config|settings|migrat\w*|bin|bootstrap/app)[/.]"
+    r"|(?:^|[/_-])(?:manage|env|[aw]sgi|settings|conf|config\w*|knexfile|data-?source\w*|orm\w*|drizzle|\w*migrat\w*|"
+    r"wait\w*|entrypoint|artisan|console|rails|rake|rakefile|environment|boot|application|database|db|program|startup)"
+    r"(?:[._-][\w.-]*)?$"
 )
 _ANY = frozenset(
     {"all", "any", "app", "database", "databases", "db", "migration", "migrations", "pending", "schema", "the", "to"}
 )
+_RUNNER = re.compile(r"(?:npm|pnpm|yarn|bun|npx)\b(?: run\b)?(?! exec) \S+$|cd |set |export |echo ")
 _WAITS = re.compile(r"(?i)wait|retr(?:y|ies)|attempt|connect|\btry|ready|sleep|validated|loaded")
 # Lines after the last complaint that only end what it began: traces, members of an object, a shell's or runner's words.
 _EPILOGUE = re.compile(
@@ -82,11 +87,23 @@ def _while_connecting(log: Findings, cause: Cause, migration: str | None, beside
         return "a program of the application's own could not connect, and what it had done until then is not shown"
     if any("did" in f.groups and f.order < first and not _WAITS.search(f.line.text) for f in beside):
         return "something had been done before it could not connect, and the log does not show by whom"
-    if len({f.groups["item"].lower() for f in beside if "item" in f.groups} - _ANY) > 1:
+    if len(_things(f for f in beside if f.order < first)) > 1:
         return "more than one thing was at work before it could not connect"
     if _went_on(log, cause):
         return "the log goes on after it could not connect, in words that nobody documents"
     return ""
+
+
+def _things(before: Iterable[Finding]) -> set[str]:
+    """Commands that a runner echoed, files, stages: what a silent one of them did is not shown."""
+    named = {
+        word.strip().lower()
+        for f in before
+        if not _WAITS.search(f.line.text)
+        for group in ("item", "stage", "ran", "bare")
+        for word in re.split(r"&&|;", f.groups.get(group, ""))
+    }
+    return {word for word in named - _ANY if word and not _ASKS.search(word) and not _RUNNER.match(word)}
 
 
 def _said(failure: Finding) -> bool:
