@@ -89,5 +89,6 @@ def test_a_setting_that_is_missing_is_not_over_because_other_output_was_buffered
 def test_an_attempt_that_a_loop_says_it_repeats_is_handled_once_another_has_begun() -> None:
     first = "applying 3_x.sql\nERROR:  canceling statement due to lock timeout\nfailed, attempt 1 of 2"
     assert cause(f"{first}\napplying 3_x.sql\nALTER TABLE", 0).category is Category.NONE
+    assert cause(f"{first}\nmigrations finished", 0).category is Category.NONE
     assert cause(f"{first}\nstarting the application", 0).category is Category.LOCK_TIMEOUT
     assert cause(f"{first}\n{first}", 0).category is Category.LOCK_TIMEOUT
