@@ -52,6 +52,12 @@ def _row(text: bytes, seal: Seal) -> bytes | None:
     return b"\t".join(field if field in (b"", rb"\N") else seal(field) for field in text.split(b"\t"))
 
 
+def _comma_row(text: bytes, seal: Seal) -> bytes | None:
+    if b"," not in text or b": " in text or ended_before(text):
+        return None
+    return b",".join(seal(field) if field else field for field in text.split(b","))
+
+
 _SECRET = rf"((?:- )?[\"'\[]*(?:{KEY}|pass)[\"'\]]*)[ \t]*(?:=>|[:=])[ \t]*"
 _HINT = rb"(?:pass|pwd|secret|token|credential|key|auth|salt)\w*[\"'\]]*[ \t]*(?:=>|[:=])[ \t]*"
 
@@ -70,4 +76,5 @@ CONTINUATIONS: Final = (
         _item,
     ),
     Continuation(rb"\bcopy\b.* from stdin", latin1(r"(?i)\bcopy\b.* from stdin"), 200, _row),
+    Continuation(rb"\bcopy\b.* from stdin.*\bcsv", latin1(r"(?i)\bcopy\b.* from stdin.*\bcsv"), 200, _comma_row),
 )

@@ -133,6 +133,9 @@ _RULES_OF_URLS: Final = (
     ),
     Rule(rb"://[^\s:/?#@]{20,}@", captured(r"""://([^\s:/?#@"'`<>.]{20,})@""")),
     Rule(rb"@(?:tcp[46]?|unix|cloudsql\w*)\(", captured(r"""[\w.%-]*:([^\s"'`]+)@(?:tcp[46]?|unix|cloudsql\w*)\(""")),
+    Rule(  # MySQL's of Go, without a protocol
+        rb":[^\s@/]+@(?:\(|/)", captured(r"""(?:^|[\s"'=])[\w.%-]+:([^\s"'`@/]+)@(?:\([^)\s]*\))?/[\w?]""")
+    ),
     Rule(rb"oracle:thin:[^\s@]*@", captured(r"(?i)oracle:thin:[^/\s]+/([^\s@]+)@")),
     Rule(
         rb"sqlplus|sqlldr|impdp|expdp",
@@ -205,7 +208,7 @@ _OTHERS: Final = (
     ),
     Rule(
         rb"<[\w.-]*(?:pass|pwd|secret|token|key)|(?:pass\w*|pwd|secret|token|key)\"",
-        captured(rf'(?i)<{KEY}>([^<]+)<|name="{KEY}"\s*(?:value="([^"]*)"|>([^<]+)<)'),
+        captured(rf'(?i)<{KEY}>(?:<!\[CDATA\[(.*?)\]\]>|([^<]+)<)|name="{KEY}"\s*(?:value="([^"]*)"|>([^<]+)<)'),
     ),
     Rule(rb"redis-cli ", captured(r"(?i)redis-cli .*?-a\s*(\S+)")),
     Rule(rb"curl |wget ", captured(r"(?i)(?:curl|wget) .*?(?:-u|--user)[\s=]*[^\s:]*:([^\s\"']+)")),

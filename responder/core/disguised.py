@@ -21,6 +21,10 @@ def _unless_harmless(word: bytes, seal: Seal) -> bytes:
 
 
 RULES: Final = (
+    Rule(  # slashes as PHP escapes them in JSON
+        rb":\\+/\\+/[^\s@]*@", captured(r""":\\+/\\+/[^\s:/?#@"'`<>,\[\\]*:((?:[^\s/"'`<>\\]|\\+/)+)@""")
+    ),
+    Rule(rb"\\u0022", captured(rf"(?i){KEY}\\+u0022\s*:\s*\\+u0022(.*?)\\+u0022")),  # JSON in JSON of .NET
     Rule(
         rb"%3A%2F%2F[^\s%]*%3A|://[^\s/%]*%3A",
         captured(r"""(?i)(?:%3A%2F%2F|://)[^\s%/?#&"']*%3A([^\s&"'<>]*?)(?:%40|@)"""),

@@ -53,6 +53,7 @@ _CONVERSIONS: Final = (
     _quoted(r"invalid literal for int\(\) with base \d+:", '"'),
     _quoted("could not convert string to float:", "'"),
     _quoted("For input string:", '"'),
+    _quoted("found during parsing", "'"),
     _quoted("expected a number but got", "'"),
     r"\xe2\x80\x9c(.*?)\xe2\x80\x9d (?:is not a valid|value )",  # Django
     _quoted(r"invalid value for (?:Integer|Float)\(\):", '"'),
