@@ -14,8 +14,8 @@ from aiohttp.http_exceptions import LineTooLong
 from responder.cluster.errors import ApiError, our_errors
 
 CHECK_SECONDS = 60.0
-# aiohttp holds up to twice this for each stream: 200 followed logs stay at 25 MiB
-READ_BUFFER = 64 << 10
+READ_BUFFER = 64 << 10  # aiohttp holds up to twice this for each stream, and what it was reading when that was full
+LOG_WINDOW = 64 << 10  # of 200 logs most wait for their turn: with their sender, not with us
 LINE_BYTES = 16 << 20
 
 
@@ -118,14 +118,19 @@ def _version(name: str | None) -> object:
 
 def keep_alive(response: aiohttp.ClientResponse) -> None:
     """Ask the kernel to find out within about a minute that the peer of a silent stream is gone."""
-    transport = response.connection.transport if response.connection else None
-    sock = transport.get_extra_info("socket") if transport else None
-    if sock is None:  # a short stream that has ended already
+    if not (sock := _socket(response)):
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, option):  # macOS has other names
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def _socket(response: aiohttp.ClientResponse) -> socket.socket | None:
+    """None of a short stream that has ended already."""
+    transport = response.connection.transport if response.connection else None
+    found: socket.socket | None = transport.get_extra_info("socket") if transport else None
+    return found
 
 
 async def read(response: aiohttp.ClientResponse, limit: int) -> bytes:
@@ -153,6 +158,8 @@ async def lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
 
 
 async def chunks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
+    if sock := _socket(response):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LOG_WINDOW)
     while True:
         with our_errors():
             chunk = await response.content.readany()

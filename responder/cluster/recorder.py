@@ -21,7 +21,7 @@ from responder.cluster.recording import Recording
 from responder.cluster.reflector import PACE, Change, Pace, Reflector, Trouble, WatchEvent
 from responder.cluster.spilling import Spill
 from responder.cluster.unclaimed import Unclaimed
-from responder.cluster.watching import Watches
+from responder.cluster.watching import OnDemand, Watches
 from responder.config import Recorder as Limits
 from responder.core.argocd import AppKey, OperationRecord
 from responder.core.hooknaming import app_key
@@ -30,7 +30,7 @@ from responder.core.hookwire import JobWire
 from responder.core.logtape import log_key
 from responder.core.redaction import Redactor
 from responder.core.sightings import SeenEvent, SeenJob, SeenPod
-from responder.core.surveying import Scan
+from responder.core.surveying import Scan, rehearse
 from responder.metrics import Metrics
 from responder.ports import Clock, Store, StoreError
 
@@ -70,6 +70,7 @@ class Recorder:
         self._kubernetes = kubernetes
         self._control_plane = control_plane
         self._limits = limits
+        self._scan = scan
         self._store = store
         self._operations = operations
         self._clock = clock
@@ -92,10 +93,10 @@ class Recorder:
         self._owners: dict[str, str] = {}  # Pod uid -> Job uid
         self._living: dict[str, set[str]] = {}  # namespace -> uids of Pods that its watch shows
         self._unclaimed = Unclaimed()
-        self._on_demand: dict[tuple[str, ...], _Running] = {}
         self._probing = asyncio.Semaphore(PROBES)
         self._to_probe: set[str] = set()
         self._group = asyncio.TaskGroup()
+        self._on_demand = OnDemand(self._group)
         self._operated = OperatedHooks(
             kubernetes, self._watches, namespaces=namespaces or ("",), on_event=self._on_operated, clock=clock
         )
@@ -136,11 +137,7 @@ class Recorder:
     @property
     def reflectors(self) -> Sequence[Reflector[Any]]:
         """All that are open now."""
-        return (
-            *self._metadata,
-            *self._operated.reflectors,
-            *(running.reflector for running in self._on_demand.values()),
-        )
+        return (*self._metadata, *self._operated.reflectors, *self._on_demand.reflectors)
 
     async def recover(self, apps: Iterable[AppKey]) -> None:
         """After the first lists: hooks that an earlier life of ours recorded and that went while we were away."""
@@ -175,8 +172,7 @@ class Recorder:
         if recording is None:
             return
         if event.change is Change.DELETED:
-            pods = self._on_demand.get(("pods", namespace))
-            watched = recording.closed or (pods is not None and pods.reflector.synced.is_set())
+            watched = recording.closed or self._on_demand.synced("pods", namespace)
             recording.job_gone(self._clock.now(), pods_watched=watched)
         self._spill.due()
 
@@ -243,27 +239,20 @@ class Recorder:
     def _open(self, recording: Recording) -> None:
         run = recording.run
         namespace = run.namespace
+        self._group.create_task(asyncio.to_thread(rehearse, self._scan), name=f"rehearsal for {run.uid}")
         if run.gone_at is None:
-            self._watch(("job", namespace, run.name), lambda: self._watches.job(namespace, run.name, self._on_job))
-        self._watch(("pods", namespace), lambda: self._watches.pods(namespace, partial(self._on_pod, namespace)))
-        self._watch(("events", namespace), lambda: self._watches.events(namespace, self._on_event))
+            job = partial(self._watches.job, namespace, run.name, self._on_job)
+            self._on_demand.open(job, "job", namespace, run.name)
+        self._on_demand.open(
+            partial(self._watches.pods, namespace, partial(self._on_pod, namespace)), "pods", namespace
+        )
+        self._on_demand.open(partial(self._watches.events, namespace, self._on_event), "events", namespace)
         for pod in self._unclaimed.pods(run.uid):
             self._see_pod(recording, pod)
         for event in self._unclaimed.events(run.uid):
             recording.see_event(event)
-        if self._on_demand["pods", namespace].reflector.synced.is_set():
+        if self._on_demand.synced("pods", namespace):
             self._find_vanished(recording)
-
-    def _watch(self, key: tuple[str, ...], make: Callable[[], Reflector[Any]]) -> None:
-        if key not in self._on_demand:
-            reflector = make()
-            task = self._group.create_task(reflector.run(), name=" ".join(("watch", *key)))
-            self._on_demand[key] = _Running(reflector, task)
-
-    def _unwatch(self, key: tuple[str, ...]) -> None:
-        running = self._on_demand.pop(key, None)
-        if running is not None:
-            running.task.cancel()
 
     def _on_pod(self, namespace: str, event: WatchEvent[SeenPod]) -> None:
         living = self._living.setdefault(namespace, set())
@@ -350,10 +339,10 @@ class Recorder:
         self._readers.forget(recording)
         same_namespace = self._open_in(run.namespace)
         if not any(other.run.name == run.name for other in same_namespace):
-            self._unwatch(("job", run.namespace, run.name))
+            self._on_demand.close("job", run.namespace, run.name)
         if not same_namespace:
-            self._unwatch(("pods", run.namespace))
-            self._unwatch(("events", run.namespace))
+            self._on_demand.close("pods", run.namespace)
+            self._on_demand.close("events", run.namespace)
             self._living.pop(run.namespace, None)
 
     def _forget(self, recording: Recording) -> None:
@@ -378,9 +367,3 @@ class Recorder:
 
     def _troubled(self, resource: str, trouble: Trouble) -> None:
         self._metrics.watch_restarts_total(resource, trouble).inc()
-
-
-class _Running:
-    def __init__(self, reflector: Reflector[Any], task: asyncio.Task[None]) -> None:
-        self.reflector = reflector
-        self.task = task

@@ -25,7 +25,7 @@ from responder.core.hooks import ContainerKind, HookRun
 from responder.core.logtape import Bounds, LogTape, log_key
 from responder.core.redaction import Redactor
 from responder.core.remotehooks import remote_runs, with_logs
-from responder.core.surveying import Scan
+from responder.core.surveying import Scan, rehearse
 from responder.metrics import Metrics
 from responder.ports import Clock, Store, StoreError
 
@@ -214,6 +214,7 @@ class RemoteRecorder:
         log = HookLog(app.name, app.namespace, app.project, run.namespace, run.name)
         hook = RemoteHook(replace(run, first_seen_at=self._clock.now()), log, self._limits.sidecars, self._pauses.drain)
         self._hooks[run.uid], self._apps[run.uid] = hook, app.key
+        group.create_task(asyncio.to_thread(rehearse, self._scan), name=f"rehearsal for {run.uid}")
         group.create_task(self._record(hook), name=f"logs of {run.uid}")
 
     async def _record(self, hook: RemoteHook) -> None:

@@ -5,7 +5,9 @@ by watches of its namespace, shared by all hooks there: two connections a namesp
 while a hook lives, so that the Pods of a next attempt are seen from their first state.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from responder.cluster.client import JSON, METADATA_LIST, Kubernetes, Query
@@ -121,6 +123,33 @@ class Watches:
             pace=self._pace,
             on_trouble=lambda trouble: self._on_trouble("events", trouble),
         )
+
+
+class OnDemand:
+    """Those that are open now, each by what it watches: its kind, its namespace, perhaps a name."""
+
+    def __init__(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        self._open: dict[tuple[str, ...], tuple[Reflector[Any], asyncio.Task[None]]] = {}
+
+    def open(self, make: Callable[[], Reflector[Any]], *what: str) -> None:
+        """Unless it is open already."""
+        if what not in self._open:
+            reflector = make()
+            self._open[what] = reflector, self._group.create_task(reflector.run(), name=" ".join(("watch", *what)))
+
+    def close(self, *what: str) -> None:
+        if what in self._open:
+            _, task = self._open.pop(what)
+            task.cancel()
+
+    def synced(self, *what: str) -> bool:
+        """It is open and has told what was there."""
+        return what in self._open and self._open[what][0].synced.is_set()
+
+    @property
+    def reflectors(self) -> Sequence[Reflector[Any]]:
+        return [reflector for reflector, _ in self._open.values()]
 
 
 def _path(group: str, namespace: str, plural: str) -> str:

@@ -12,12 +12,15 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from itertools import cycle, islice
 
 from responder.cluster.client import Kubernetes
 from responder.cluster.following import Follow, Subject
+from responder.cluster.spilling import GATHER_SECONDS
 from responder.core.logtape import Bounds, LogTape
 from responder.core.redaction import Redactor
+from responder.core.surveying import rehearse
 from responder.shipped import signatures
 
 LOGS = 200
@@ -80,8 +83,9 @@ class Recording:
     def __init__(self) -> None:
         self._redactor = Redactor(b"a key of this installation")
         self._scan = signatures().scan
-        list(self._scan(b"warm\n"))
+        rehearse(self._scan)
         self._turns = asyncio.Lock()
+        self.due = asyncio.Event()
         self.tapes: list[LogTape] = []
 
     async def follow(self, kubernetes: Kubernetes, number: int) -> None:
@@ -101,7 +105,7 @@ class Recording:
             tape,
             line=16 << 10,
             turns=self._turns,
-            on_lines=lambda *_: None,
+            on_lines=lambda _, known: self.due.set() if known else None,
         )
         await follow.run()
 
@@ -113,14 +117,18 @@ async def one_side(port: int, side: str) -> None:
     async def watch_loop() -> None:
         nonlocal longest
         while True:
-            before = time.perf_counter()
+            before = time.thread_time()  # what others on the machine take is not ours
             await asyncio.sleep(LOOK_SECONDS)
-            longest = max(longest, time.perf_counter() - before - LOOK_SECONDS)
+            longest = max(longest, time.thread_time() - before)
 
     async def store() -> None:
-        """What a store would take, as often as it does."""
+        """What a store would take, as often as it does: at once where a signature knows a line."""
         while recording:
-            await asyncio.sleep(SPILL_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SPILL_SECONDS):
+                    await recording.due.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            recording.due.clear()
             for tape in list(recording.tapes):
                 tape.take(ended=tape.complete)
                 tape.stored()

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from responder.cluster.client import Kubernetes, Unavailable
-from responder.cluster.connections import keep_alive
+from responder.cluster.connections import LOG_WINDOW, chunks, keep_alive
 from tests.unit.cluster.authority import write_authority
 from tests.unit.cluster.fault_server import FaultServer, says
 
@@ -51,4 +51,17 @@ async def test_the_kernel_looks_after_a_silent_stream() -> None:
             sock = response.connection.transport.get_extra_info("socket")
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+            response.close()
+
+
+async def test_a_log_that_nobody_reads_waits_with_its_sender() -> None:
+    """The kernel doubles what it is asked for."""
+    async with FaultServer() as server, aiohttp.ClientSession() as session:
+        server.will("GET", server.stream(b"first\n", hold=True))
+        async with session.get(server.url) as response:
+            assert response.connection is not None
+            assert response.connection.transport is not None
+            sock = response.connection.transport.get_extra_info("socket")
+            assert await anext(chunks(response)) == b"first\n"
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * LOG_WINDOW
             response.close()

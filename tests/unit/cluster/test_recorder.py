@@ -392,8 +392,9 @@ async def test_a_line_that_a_signature_knows_is_stored_at_once(tmp_path: Path) -
 async def test_what_is_held_at_shutdown_goes_to_the_store(tmp_path: Path) -> None:
     read = asyncio.Event()
 
-    def notice(_: bytes) -> tuple[()]:
-        read.set()
+    def notice(lines: bytes) -> tuple[()]:
+        if b"last words" in lines:
+            read.set()
         return ()
 
     async with hook_world(tmp_path, limits=Limits(spill_every=timedelta(hours=1)), scan=notice) as world:

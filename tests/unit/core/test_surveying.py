@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from responder.core.surveying import Survey, survey
+from responder.core.surveying import Survey, rehearse, survey
+from responder.shipped import signatures
 
 STAMP = b"2026-11-21T03:00:00.000000000Z "
 
@@ -29,3 +30,16 @@ def test_each_block_is_told_where_its_own_lines_begin() -> None:
 
 def test_no_blocks_are_none() -> None:
     assert survey((), gone) == []
+
+
+def test_what_is_rehearsed_is_known_to_a_signature() -> None:
+    """Only then is everything compiled."""
+    hits: list[tuple[int, int]] = []
+
+    def scan(data: bytes) -> list[tuple[int, int]]:
+        hits.extend(signatures().scan(data))
+        return hits
+
+    rehearse(scan)
+
+    assert hits == [(0, len("ERROR: deadlock detected"))]
