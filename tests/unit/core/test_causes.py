@@ -23,7 +23,8 @@ SIGNATURES = signatures(())
 RUNNING, TERMINATING, FAILED, ERROR, SUCCEEDED = OperationPhase
 
 AWAY = (
-    "INFO  [alembic.runtime.migration] Context impl PostgresqlImpl.",
+    "Traceback (most recent call last):",
+    '  File "/opt/venv/bin/alembic", line 8, in <module>',
     'psycopg2.OperationalError: connection to server at "db" (10.0.0.5), port 5432 failed: Connection refused',
 )
 EXISTS = (
