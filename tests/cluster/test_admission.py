@@ -99,7 +99,7 @@ def application(namespace: str, name: str = "orders", **status: Any) -> Json:
             "namespace": namespace,
             "labels": {"team": "shop"},
             "annotations": {
-                "hook-responder.io/mode": "off",
+                "hook-responder.io/mode": "live",
                 "hook-responder.io/incident": "old",
                 "other": "1",
                 "argocd.argoproj.io/skip-reconcile": "true",  # the Argo CD of this cluster leaves it as it is written
