@@ -201,6 +201,7 @@ class Actuator:
         cluster = self._clusters.get(act.cluster)
         if cluster is None:
             raise Changed(f"cluster {act.cluster} is not configured")
+        await self._judged(act)
         path = f"/apis/batch/v1/namespaces/{act.namespace}/jobs/{act.name}"
         try:
             job = await self._job(cluster, path)
@@ -293,9 +294,9 @@ class Actuator:
 
     # The API server.
 
-    async def _judged(self, act: Resync | StopRetries | Terminate | Annotate) -> Application:
+    async def _judged(self, act: Act) -> Application:
         """As it is now; somebody may have told us to keep out since."""
-        app = await self._read(act.app, act.app_uid)
+        app = await self._read(act.action.app, act.action.app_uid)
         said = app.annotation(MODE_ANNOTATION)
         _must(said not in KEPT_OUT, f"the Application says {MODE_ANNOTATION}: {said}")
         return app

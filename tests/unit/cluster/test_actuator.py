@@ -490,8 +490,9 @@ async def test_a_person_who_saw_nothing_run_ends_nothing_that_runs_by_now(stage:
 
 
 @pytest.mark.parametrize("said", ["off", "shadow"])
-async def test_whom_an_application_keeps_out_by_now_does_nothing_to_it(stage: Stage, said: str) -> None:
-    act = resync(stage)
+@pytest.mark.parametrize("what", ["resync", "delete-hook"])
+async def test_whom_an_application_keeps_out_by_now_does_nothing_to_it(stage: Stage, what: str, said: str) -> None:
+    act = resync(stage) if what == "resync" else delete_hook(stage, finished_job(stage, "Failed"))
     stage.change({"metadata": {"annotations": {"hook-responder.io/mode": said}}})
     outcome = await stage.actuator.perform(act)
 
