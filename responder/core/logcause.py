@@ -87,7 +87,7 @@ def _despite_success(log: Findings, failures: list[Finding]) -> Cause:
 
 
 def _tried_again(log: Findings) -> int:
-    """The last place where a loop says which attempt failed, and another was begun or ended well: all before is handled."""
+    """The last place where a loop says which attempt failed, and another was begun, or ended well."""
     well = (f for f in log.saying(Says.TOOL) if "well" in f.groups)
     work = max((f.order for f in (*log.saying(Says.STARTED, Says.STEP), *well)), default=-(1 << 62))
     again = (f.order for f in log.saying(Says.TOOL) if "again" in f.groups)
