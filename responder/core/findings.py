@@ -16,6 +16,7 @@ _CHUNK_LINES = 8_192
 _CHUNK_CHARS = 1 << 20
 _WINDOW = 8_000  # of an endless line, around the place that may match
 _EACH = 40  # findings of one signature kept from either end
+_SHAPES = 256  # of lines that tell of ordinary work, remembered
 _TAIL = 40
 _HEAD = 40
 # Lines of a traceback that never stand first: Java, Node, .NET, Python, PHP.
@@ -96,6 +97,8 @@ class _Collector:
         self._signatures = signatures
         self._first: dict[str, list[Finding]] = {}
         self._last: dict[str, deque[Finding]] = {}
+        self._routine: dict[bytes, int] = {}  # how often lines of a shape told of ordinary work and of nothing else
+        self._newest: dict[bytes, tuple[LogLine, bytes, int]] = {}  # of each shape, once there were enough
         self._head: list[LogLine] = []
         self._tail: deque[LogLine] = deque(maxlen=_TAIL)
         self._seen = 0
@@ -106,18 +109,28 @@ class _Collector:
         for begin, end in self._signatures.scan(data):
             index += data.count(b"\n", at, begin)
             at = begin
-            self._look(chunk[index], data[begin:end], self._seen + index)
+            raw, order = data[begin:end], self._seen + index
+            shape = loglines.shape(raw)
+            if self._routine.get(shape, 0) < 2 * _EACH:
+                self._look(chunk[index], raw, shape, order)
+            else:
+                self._newest[shape] = (chunk[index], raw, order)
         self._remember(chunk)
         self._seen += len(chunk)
 
-    def _look(self, line: LogLine, raw: bytes, order: int) -> None:
+    def _look(self, line: LogLine, raw: bytes, shape: bytes, order: int) -> None:
         text = line.text
         if len(text) > 2 * _WINDOW:
             hit = self._signatures.first_hit(raw) or 0
             text = raw[max(0, hit - _WINDOW // 4) : hit + _WINDOW].decode(errors="replace")
             line = LogLine(line.number, text)
         reading = loglines.read(text)
-        for match in self._signatures.matches(reading.body):
+        matches = self._signatures.matches(reading.body)
+        if all(m.signature.says is Says.TOOL and not m.signature.tool for m in matches) and (
+            shape in self._routine or len(self._routine) < _SHAPES
+        ):
+            self._routine[shape] = self._routine.get(shape, 0) + 1
+        for match in matches:
             if match.signature.says is Says.FAILURE and reading.tone is Tone.SILENT:
                 continue
             finding = Finding(match.signature, match.category, match.groups, line, order, reading.tone is Tone.QUIET)
@@ -134,6 +147,8 @@ class _Collector:
         self._tail.extend(LogLine(line.number, line.text[:_WINDOW]) for line in ends[-_TAIL:])
 
     def findings(self) -> Findings:
+        for shape, (line, raw, order) in self._newest.items():
+            self._look(line, raw, shape, order)
         found = [f for kept in self._first.values() for f in kept]
         found += [f for kept in self._last.values() for f in kept]
         tail = tuple(self._tail)

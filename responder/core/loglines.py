@@ -6,6 +6,8 @@ from enum import IntEnum
 
 import msgspec
 
+_DIGITS = re.compile(rb"\d+")
+_SHAPED = 1024  # bytes: lines that are alike so far are alike
 _LONGEST = 16_000  # of a line that is looked at; a dump of a query must not cost seconds
 _DEEPEST = 6
 
@@ -66,6 +68,11 @@ class Reading(msgspec.Struct, frozen=True):
     body: str
     tone: Tone = Tone.LOUD
     stamp: str = ""  # as printed, comparable within one log
+
+
+def shape(raw: bytes) -> bytes:
+    """Of lines that differ in their numbers alone, as those that tell of progress do, the same."""
+    return _DIGITS.sub(b"0", raw[:_SHAPED])
 
 
 def read(text: str) -> Reading:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from responder.core import loglines
 from responder.core.evidence import LogChunk, LogSummary
 from responder.core.logblock import LogBlock, Stretch, join
 from responder.core.logstream import stamp_of
@@ -17,6 +18,8 @@ from responder.core.surveying import Scan, Survey, survey
 
 SLACK = 1024  # a secret that straddles the cut of a long line is not recognised: this much before it is thrown away
 _MATCHES = 2000  # lines kept from the middle
+_ALIKE = 20  # of those, that differ in their numbers alone: a loop's progress must not crowd out what failed in it
+_SHAPES = 1000
 _BEFORE, _AFTER = 3, 8  # lines kept around one that matched: databases explain themselves on the next ones
 
 
@@ -56,6 +59,7 @@ class LogTape:
         self._head_left = bounds.head
         self._matches_left = _MATCHES
         self._middle_left = bounds.tail // 2
+        self._alike: dict[int, int] = {}  # how often a line of a shape came
         self._after = 0
         self._pending: list[Stretch] = []  # goes to the store next
         self._pending_size = 0
@@ -136,7 +140,7 @@ class LogTape:
     def _hold(self, line: Stretch, known: bool) -> None:
         if self._head_left > 0:
             self._keep_of_head(line)
-        elif known and self._has_room_for_matches:
+        elif known and self._has_room_for_matches and self._is_new(line):
             for held in (*self._last(_BEFORE), line):
                 self._keep_of_middle(held)
             self._after = _AFTER
@@ -144,6 +148,12 @@ class LogTape:
             self._hold_after(line)
         else:
             self._hold_in_tail(line)
+
+    def _is_new(self, line: Stretch) -> bool:
+        shape = hash(loglines.shape(line.raw))
+        if shape in self._alike or len(self._alike) < _SHAPES:
+            self._alike[shape] = self._alike.get(shape, 0) + 1
+        return self._alike.get(shape, 0) <= _ALIKE
 
     def _hold_after(self, lines: Stretch) -> None:
         """Lines that follow one that matched."""

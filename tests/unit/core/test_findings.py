@@ -12,6 +12,7 @@ tools: [{name: ferry, source: "https://example.org/ferry"}]
 defaults: {tool: ferry, source: "https://example.org/ferry"}
 signatures:
   - {id: ferry.lost, category: missing-object, pattern: 'is gone', samples: ['it is gone']}
+  - {id: work.load, tool: "", says: tool, weight: 1, pattern: '(?P<work>loaded$)', samples: ['5 loaded']}
   - {id: ferry.sail, says: started, pattern: '^sails (?P<migration>m\\d+)', samples: ['sails m3']}
 """
     }
@@ -52,3 +53,12 @@ def test_a_line_of_millions_is_cut_around_what_was_found() -> None:
     assert len(log.found) == 1
     assert "it is gone" in log.found[0].line.text
     assert len(log.found[0].line.text) < 20_000
+
+
+def test_of_a_loop_s_progress_the_beginning_and_the_end_are_looked_at_and_everything_that_is_no_progress() -> None:
+    progress = [f"row {number} loaded" for number in range(5_000)]
+    log = found(*progress, "it is gone", *progress, "sails m4", "row 1 loaded")
+    work = [f.line.number for f in log.found if f.signature.id == "work.load"]
+
+    assert (work[0], work[-1], len(work)) == (1, 10_003, 80)
+    assert [f.line.number for f in log.found if f.signature.id != "work.load"] == [5_001, 10_002]

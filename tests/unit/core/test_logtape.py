@@ -78,6 +78,15 @@ def test_a_line_that_a_signature_knows_is_kept_with_those_around_it() -> None:
     assert 60 not in kept
 
 
+def test_lines_that_differ_in_their_numbers_alone_do_not_crowd_out_another() -> None:
+    log = tape(tail=30_000)
+    progress = [f"part {number} of 9000: no ERROR" for number in range(3000)]
+    log.add(raw(*progress, "ERROR: deadlock", *progress))
+    texts = take(log, ended=True).texts
+
+    assert "ERROR: deadlock" in texts
+
+
 def test_an_endless_flood_of_known_lines_is_bounded() -> None:
     log = tape(tail=4000)
     log.add(raw(*("ERROR" for _ in range(10_000))))
