@@ -6,7 +6,8 @@ import re
 import msgspec
 import pytest
 
-from responder.core.failure import Category
+from responder.core.diagnosis import diagnose_text
+from responder.core.failure import Category, Retry
 from responder.core.loglines import read
 from responder.core.signaturefile import parse_signatures
 from responder.core.signatures import Says, Signature
@@ -86,3 +87,27 @@ def test_tools_of_which_the_corpus_has_none_are_judged_well() -> None:
 def test_a_diagnosis_can_be_stored() -> None:
     diagnosis = judge()[0].found
     assert msgspec.json.decode(msgspec.json.encode(diagnosis), type=type(diagnosis)) == diagnosis
+
+
+# What anybody's own program may print. Taken for a tool's, it would say what a transaction covers that nobody began.
+ORDINARY = (
+    "Running migration 20240101_users", "Applying 001_init.sql...", "Applying migration 001_init.sql...",
+    "Applying: 001_init.sql", "ERROR 001_init.sql: boom", "Running migrations:", "Running migrations...",
+    "Migrating: users", "Nothing to migrate", 'migration file "001_init.sql" failed', "Migration failed: boom",
+    "Migration failed: 001_users", "Migrating schema app to version 12", "migration failed: boom",
+    "Error executing script: 001_init.sql", "Running '001_init.sql'", "!!! FAILED", "Applying migration '001_init'",
+    'failed to execute migration "001_init"', "Unable to migrate: boom", "Error loading migrations: boom",
+    "apply failed: boom", "Could not apply migrations: boom", "error executing 20240101000000_x.sql: boom",
+    "Applying 001_init.js", "could not connect to postgres: timeout", 'Migration "users" failed',
+    "Error during migration run: boom", "query: ALTER TABLE x", 'upgrade from version "3" failed',
+    "Migrating to version 12 (from 11)", "An exception occurred while executing the migration",
+    "Migration name: 001_users", "Migration `001` failed", "Deploy failed", "Processing 'Migration001'",
+    "Failed to run 001_init.sql with exit code 3", "Waiting for database...", "unable to connect to database: x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", ORDINARY)
+def test_ordinary_words_are_no_tools_own(words: str) -> None:
+    log = f"{words}\npsycopg2.errors.DeadlockDetected: deadlock detected\n"
+    found = diagnose_text(log, SHIPPED, exit_code=1)
+    assert (found.tool, found.category, found.retry) == (None, Category.DEADLOCK, Retry.UNKNOWN)
