@@ -13,6 +13,7 @@ class Continuation(NamedTuple):
     opens: Pattern
     most_lines: int
     rewrite: Callable[[bytes, Seal], bytes | None]  # of the text from a column on; None: no more of it
+    last: Pattern | None = None  # what the last line of it looks like
 
     def begins(self, line: bytes) -> int | None:
         """The column of what opens on this line, behind a prefix and an indent; None: nothing does."""
@@ -20,6 +21,9 @@ class Continuation(NamedTuple):
         if match is None:
             return None
         return match.span(1)[0] if self.opens.groups else 0
+
+    def ends(self, text: bytes) -> bool:
+        return self.last is not None and self.last.search(text) is not None
 
 
 _PLAIN = r"""[^\s"'`{}\[\]<>()^]"""
@@ -58,6 +62,42 @@ def _comma_row(text: bytes, seal: Seal) -> bytes | None:
     return b",".join(seal(field) if field else field for field in text.split(b","))
 
 
+def _only_column(text: bytes, seal: Seal) -> bytes | None:
+    if text.startswith(b"\\.") or b": " in text or ended_before(text) or _COPIED.match(text):
+        return None
+    return seal(text)
+
+
+def _to_the_quote(text: bytes, seal: Seal) -> bytes | None:
+    """The rest of a value that holds line breaks."""
+    if ended_before(text):
+        return None
+    value, quote, rest = text.partition(b'"')
+    return (seal(value) if value else value) + quote + rest
+
+
+def _argument(text: bytes, seal: Seal) -> bytes | None:
+    """A line of what Prisma was given. Where it names types, and in the program around it, there are no values."""
+    if not text.strip():
+        return text
+    if _SENTENCE.match(text) or ended_before(text):
+        return None
+    return members(text, seal) if _ARGUMENT.match(text) else text
+
+
+_COPIED = latin1(r"COPY \d+$")
+_SENTENCE = latin1(r"[A-Z][\w']* |\s*code: .P\d{4}\b")  # what was wrong, or the error's code
+_ARGUMENT = latin1(r"""\s*(?:\d+\s+)?(?:[\[{]+\s*)?(?:["']?\w+["']?:\s*\S|["']|-?\d[\d.]*,?$)""")
+_SECOND_STRING = captured(rf"^(?:\S+\s+\|)?\s*[fF]?{QUOTED}")
+_SECOND_WORD = captured(r"^([^\s\\]+)")
+
+
+def _string(text: bytes, seal: Seal) -> bytes | None:
+    return _SECOND_STRING(text, seal) if _STRING.match(text) else None
+
+
+_STRING = latin1(r"""(?:\S+\s+\|)?\s*[a-zA-Z]?["']""")
+_BEGIN = r"^(?:[\w.@/-]{1,80}\s+\| )?()"  # behind the prefix of interleaved logs
 _SECRET = rf"((?:- )?[\"'\[]*(?:{KEY}|pass)[\"'\]]*)[ \t]*(?:=>|[:=])[ \t]*"
 _HINT = rb"(?:pass|pwd|secret|token|credential|key|auth|salt)\w*[\"'\]]*[ \t]*(?:=>|[:=])[ \t]*"
 
@@ -77,4 +117,29 @@ CONTINUATIONS: Final = (
     ),
     Continuation(rb"\bcopy\b.* from stdin", latin1(r"(?i)\bcopy\b.* from stdin"), 200, _row),
     Continuation(rb"\bcopy\b.* from stdin.*\bcsv", latin1(r"(?i)\bcopy\b.* from stdin.*\bcsv"), 200, _comma_row),
+    Continuation(
+        rb"\bcopy\b[^(]*\([^(),]+\) *from stdin", latin1(r"(?i)\bcopy\b[^(]*\([^(),]+\) *from stdin"), 200, _only_column
+    ),
+    Continuation(
+        rb"(?:invalid input|out of range|malformed|input string)[^:\"]*: ?\"[^\"]*$",
+        latin1(rf'(?i){_BEGIN}.*(?:invalid input|out of range|malformed|input string)[^:"]*: ?"[^"]*$'),
+        20,
+        _to_the_quote,
+        latin1('"'),
+    ),
+    Continuation(rb"\) ?` invocation", latin1(r"(Invalid `[^`]*`) invocation"), 200, _argument),
+    Continuation(  # a string that another one is added to
+        rb"(?:pass|pwd|secret|token|key)\w*[\"'\]]*[ \t]*(?:=>|[:=]).*[\"'][ \t]*[\\+][ \t]*$",
+        latin1(rf"(?i)(?:{KEY}|pass)[\"'\]]*\s*(?:=>|[:=]).*[\"']\s*[\\+]\s*$"),
+        20,
+        _string,
+        latin1(r"[^\s\\+]\s*$"),
+    ),
+    Continuation(  # a shell's word that goes on with the next line
+        rb"(?:pass|pwd|secret|token|key)\w*=[^ \t]*[^ \t\\\"']\\$",
+        latin1(rf"(?i){_BEGIN}.*{KEY}=\S*[^\s\\\"']\\$"),
+        20,
+        _SECOND_WORD,
+        latin1(r"[^\\]$"),
+    ),
 )

@@ -10,6 +10,8 @@ from responder.core.rewriting import Rule, Seal, captured, latin1
 # "://" in base64, by where it begins within three bytes: a URL hides in such a word.
 _URL_WITHIN = r"(?:Oi8v|[A-Za-z0-9+/]ovL[w-z+/89]|[A-Za-z0-9+/]{2}6Ly[89+/])"
 _URL_WITH_PASSWORD = latin1(r"://[^\s/@]*:[^\s@]+@")
+_COLON = r"(?::|\\+u003a)"
+_ESCAPED_VALUE = r"""((?:[^\s"'<>\\@]|\\+[^u"\s]|\\+u00(?:[0-35-9a-f][0-9a-f]|4[1-9a-f]))+?)"""
 
 
 def _unless_harmless(word: bytes, seal: Seal) -> bytes:
@@ -24,6 +26,11 @@ RULES: Final = (
     Rule(  # slashes as PHP escapes them in JSON
         rb":\\+/\\+/[^\s@]*@", captured(r""":\\+/\\+/[^\s:/?#@"'`<>,\[\\]*:((?:[^\s/"'`<>\\]|\\+/)+)@""")
     ),
+    Rule(  # what a writer of JSON may escape of a URL
+        rb"\\u00(?:3a|40|2f)",
+        captured(rf"""(?i){_COLON}(?:/|\\+/|\\+u002f){{2}}[^\s:/?#@"'<>\\]*{_COLON}{_ESCAPED_VALUE}(?:@|\\+u0040)"""),
+    ),
+    Rule(rb"(?:pass|pwd|secret|token|key)\w*\\+u003d", captured(rf"""(?i){KEY}\\+u003d([^\s"'<>\\&;]+)""")),
     Rule(rb"\\u0022", captured(rf"(?i){KEY}\\+u0022\s*:\s*\\+u0022(.*?)\\+u0022")),  # JSON in JSON of .NET
     Rule(
         rb"%3A%2F%2F[^\s%]*%3A|://[^\s/%]*%3A",

@@ -115,7 +115,8 @@ class LineRedactor:
             return raw
         what, column, left = self._goes_on
         text = what.rewrite(raw[column:], self._seal)
-        self._goes_on = (what, column, left - 1) if text is not None and left > 1 else None
+        more = text is not None and left > 1 and not what.ends(raw[column:])
+        self._goes_on = (what, column, left - 1) if more else None
         return raw if text is None else raw[:column] + text
 
     def _within_key(self, raw: bytes) -> bytes:

@@ -49,6 +49,7 @@ _CONVERSIONS: Final = (
     r"Conversion failed when converting the [\w ]*value '(.*?)' to ",
     r"The duplicate key value is \((.*)\)",
     r"Cannot parse string '(.*?)' as ",
+    r"Cannot parse uuid (.+?)(?:: Cannot|: [Ww]hile|$)",
     _quoted(r"invalid literal for int\(\) with base \d+:", "'"),
     _quoted(r"invalid literal for int\(\) with base \d+:", '"'),
     _quoted("could not convert string to float:", "'"),
@@ -131,6 +132,10 @@ RULES: Final = (
         ),
     ),
     Rule(rb"#<\w[\w:]* id: ", captured(r"#<[A-Z][\w:]* (id: [^>]*)", members)),  # Rails
+    Rule(  # Prisma, in one line
+        rb"\.(?:create|update|upsert|delete|find|count|aggregate)\w*\(.*\b(?:data|create|update|where): ?[\[{]",
+        captured(rf"\b(?:data|create|update|where): ?[\[{{](?:({_COLLECTION})[\]}}]|(.*))", members),
+    ),
     Rule(rb"objectid\(|\$oid", captured(r"""ObjectId\(\\*["'](\w+)|\$oid\\*"\s*:\s*\\*"(\w+)""")),
     Rule(  # Go: a statement with its arguments beside it
         rb"sql.*\bargs\b|\bargs\b.*sql", captured(r"""\bargs\\*["']?\s*[:=]\s*\\*"?\[(.*?)\]""", _arguments)

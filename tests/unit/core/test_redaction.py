@@ -52,6 +52,9 @@ CREDENTIALS = [
     '["migrate","--password","§hunter2§","up"]',
     '["sh","-c","migrate --password=§hunter2§ up"]',
     "+ mysql -uroot -p§hunter2§ -h db orders",
+    r'{"url":"postgres\u003a//app\u003a§hunter2§\u0040db:5432/orders"}',
+    r"postgres\u003a\u002f\u002fapp\u003a§hunter2§\u0040db/orders",
+    r"postgres://app\u003a§hun\u0026ter2§\u0040db/orders",
     "redis-cli -a §hunter2§ ping",
     "curl -u admin:§hunter2§ https://x/",
     "sqlplus app/§hunter2§@//db:1521/x",
@@ -161,6 +164,8 @@ ROW_DATA = [
     '#<User id: §12§, name: "§Ana Maria§">',
     "EXEC add_user @name = N'§ana§', @n = §5§",
     "welcome mail to §ana@example.org§ failed",
+    'prisma.user.create({ data: { name: "§Ana Maria§", age: §42§, home: { create: { street: "§Main 5§" } } } })',
+    "Code: 376. DB::Exception: Cannot parse uuid §61f0c404-5cb3§: Cannot parse UUID from String. (CANNOT_PARSE_UUID)",
 ]
 
 STATEMENTS = [
@@ -230,6 +235,7 @@ KEPT = [
     "sqlplus -s @scripts/up.sql",
     "LS0tLS1CRUdJT and %3A%2F%2Fdb%3A5432%2Forders",
     "E11000 duplicate key error collection: shop.users index: email_1",
+    "error: { data: { code: 'P2002', message: 'Unique constraint failed', table: 'users' } }",
 ]
 
 
@@ -313,6 +319,51 @@ def test_a_statement_goes_on_over_lines_until_it_ends() -> None:
     assert redacted == (
         f"INSERT INTO customers (email, name)\nVALUES ('{ana}', '{bob}'),\n       ('{bob}', {three});\ndone, 'bob', 3"
     )
+
+
+# §...§ as above, over several lines.
+OVER_LINES = [
+    """Invalid `prisma.user.create()` invocation:
+
+{
+  data: {
+    email: "§ana§",
+    age: §42§,
++   role: String
+  }
+}
+
+Can't reach database server at `db:5432`
+  code: 'P1001',""",
+    """app-1  | Invalid `prisma.user.createMany()` invocation in
+app-1  | /app/seed.js:5:24
+app-1  |
+app-1  |   4 async function main() {
+app-1  | → 5   await prisma.user.createMany({
+app-1  |         data: [
+app-1  |           { name: "§ana§" }
+app-1  |         ]
+app-1  |       })
+app-1  | Unique constraint failed on the fields: (`email`)
+app-1  |   table: 'users'""",
+    "COPY users (name) FROM STDIN WITH CSV\n§Ana Maria§\n§Bob§\n\\.\ndone",
+    "copy users (name) from stdin;\n§ana§\nCOPY 1\ndone",
+    'ERROR:  invalid input syntax for type integer: "§Ana§\n§Maria§"\nLINE 1: x\nCONTEXT: "y"',
+    "password = '§hunter2§' \\\n    '§more§'\nnext 'word'",
+    "password = '§hunter2§' +\n    '§more§' +\n    '§rest§'\nnext 'word'",
+    "export DB_PASSWORD=§hun§\\\n§ter2§ && migrate up\nnext word",
+    "docker run -e DB_PASSWORD=§hunter2§ \\\n  -e DB_HOST=db migrate up",
+    "error: {\n  data: {\n    code: 'P2002',\n    table: 'users'\n  }\n}",
+]
+
+
+@pytest.mark.parametrize("marked", OVER_LINES)
+def test_a_value_that_goes_on_over_lines_goes_as_well(marked: str) -> None:
+    parts = marked.split("§")
+    expected = "".join(token(part) if index % 2 else part for index, part in enumerate(parts))
+
+    assert redactor.text("".join(parts)) == expected
+    assert redactor.text(expected) == expected
 
 
 def test_a_traceback_ends_a_statement() -> None:
