@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no public name
 Run = Callable[[argparse.Namespace], int]
+_HIGHEST_EXIT_CODE = 255
 EXIT_CODES = "Exit codes: 0 good, 1 the answer is no or findings, 2 bad input, 3 not known yet, 4 could not ask."
 
 
@@ -43,6 +44,12 @@ def asks_a_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token to ask with")
     parser.add_argument("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="for one question (10)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, as the HTTP API gives it")
+
+
+def exit_code(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _HIGHEST_EXIT_CODE:
+        raise argparse.ArgumentTypeError(f"expected 0 to {_HIGHEST_EXIT_CODE}, as a process ends with, found {text!r}")
+    return int(text)
 
 
 def seconds(text: str) -> float:

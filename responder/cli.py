@@ -6,7 +6,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from responder.arguments import EXIT_CODES, Commands, Help, Run, asks_a_server, command, needs_config, seconds
+from responder.arguments import (
+    EXIT_CODES,
+    Commands,
+    Help,
+    Run,
+    asks_a_server,
+    command,
+    exit_code,
+    needs_config,
+    seconds,
+)
 from responder.commands import (
     blocks,
     check,
@@ -176,7 +186,7 @@ def _diagnose(commands: Commands) -> None:
     )  # fmt: skip
     parser.add_argument("files", nargs="+", metavar="FILE", help="a log, or - for standard input")
     parser.add_argument("--json", action="store_true", help="one JSON object a file")
-    parser.add_argument("--exit-code", type=int, metavar="N", help="of the run, for all files given")
+    parser.add_argument("--exit-code", type=exit_code, metavar="N", help="of the run, for all files given")
     parser.add_argument("--database", metavar="NAME", help="postgres, mysql, mariadb, sqlite..., if the log is silent")
     parser.add_argument("--explain", action="store_true", help="every signature that matched, and why one won")
     parser.add_argument(

@@ -54,9 +54,11 @@ def rules(arguments: argparse.Namespace) -> int:
 
 def diagnose(arguments: argparse.Namespace) -> int:
     from responder.core.signaturefile import SignatureError
-    from responder.diagnosing import as_json, as_text, diagnose_file
+    from responder.diagnosing import as_json, as_text, diagnose_file, no_database
     from responder.terminal import coloured
 
+    if told := no_database(arguments.database):
+        return _bad_input([told])
     status, colours = GOOD, coloured(sys.stdout)
     for name in arguments.files:
         try:

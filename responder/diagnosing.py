@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 
 from responder.core.advice import Names, advised
-from responder.core.diagnosis import Run, collect, judge, numbered
+from responder.core.diagnosis import ALIASES, Run, collect, judge, numbered
 from responder.core.explain import Explanation, explain
 from responder.core.failure import Because, Category, Diagnosis
+from responder.core.nearest import suggest
 from responder.core.redaction import Redactor
 from responder.core.signatures import Says
 from responder.shipped import signatures
@@ -40,6 +41,13 @@ class Finding(msgspec.Struct):
     command: str  # to begin with; it changes no database
     owner: str  # who is likely to own it
     explain: Explanation | msgspec.UnsetType = msgspec.UNSET
+
+
+def no_database(name: str | None) -> str:
+    """What is wrong with the name that somebody gave; empty: it is one that is known."""
+    ours = signatures()
+    known = {s.database for s in ours.signatures if s.database}.union(*(t.scope for t in ours.tools.values()), ALIASES)
+    return "" if name is None or name in known else f"--database: {name!r} is not known{suggest(name, known)}"
 
 
 def diagnose_file(

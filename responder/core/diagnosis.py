@@ -14,6 +14,7 @@ from responder.core.signatures import Says, Signatures
 from responder.core.tooling import Tool
 
 __all__ = [
+    "ALIASES",
     "LogLine",
     "Run",
     "collect",
@@ -26,6 +27,9 @@ __all__ = [
 ]
 
 _SHOWN = 12  # lines a diagnosis rests on, at most
+ALIASES = {
+    "postgresql": "postgres", "pg": "postgres", "sqlite3": "sqlite", "cockroachdb": "cockroach", "sqlserver": "mssql"
+}  # fmt: skip
 _SPEAK_LIKE = {"mariadb": "mysql", "cockroach": "postgres", "yugabyte": "postgres"}
 _LONGEST = 2_000  # of a line that is shown
 _BESIDE_CODE = 2  # lines between an error's code and its message
@@ -138,7 +142,7 @@ def _believed(log: Findings, cause: Cause, tool: Tool | None) -> Findings:
 
 def _database(log: Findings, run: Run) -> str | None:
     if run.database:
-        return {"postgresql": "postgres", "pg": "postgres", "sqlite3": "sqlite"}.get(run.database, run.database)
+        return ALIASES.get(run.database, run.database)
     votes: dict[str, int] = {}
     for finding in log.found:
         name = finding.signature.database

@@ -14,6 +14,8 @@ from responder.core.signatures import WEIGHT, Says, Signature, Signatures, re2_o
 from responder.core.tooling import Tool
 
 _LARGEST_PATTERN = 1 << 20  # bytes that one compiled pattern may take; the largest of ours takes a tenth of it
+_HEAVIEST = 100
+_WEIGHTS = "a tool's own words weigh 40, a database's 30, a runtime's 20, an echo 5"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WORDS: Mapping[str, type[StrEnum]] = {"category": Category, "says": Says, "left": StateLeft}
 
@@ -167,6 +169,10 @@ def _fault(compiled: Signatures, signature: Signature, seen: set[str]) -> _Fault
         return _Fault("a failure needs a category or a code table")
     if signature.tool and signature.tool not in compiled.tools:
         return _Fault(f"there is no tool {signature.tool!r}", ("tool",))
+    if not 1 <= signature.weight <= _HEAVIEST:
+        return _Fault(f"weight: expected 1 to {_HEAVIEST}, found {signature.weight}; {_WEIGHTS}", ("weight",))
+    if signature.source and not signature.source.startswith(("https://", "http://")):
+        return _Fault(f"source: expected the address of a page that says so, found {signature.source!r}", ("source",))
     return None
 
 

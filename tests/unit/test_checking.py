@@ -44,6 +44,14 @@ def test_what_we_ship_has_no_faults(file: Path) -> None:
             "2:49: 'slow' is no category, expected one of: admission-denied, already-exists, ",
         ),
         (
+            "signatures:\n  - {id: a, pattern: x, samples: [x], category: killed, weight: 5000}\n",
+            "2:65: a: weight: expected 1 to 100, found 5000; a tool's own words weigh 40, a database's 30, ",
+        ),
+        (
+            "signatures:\n  - {id: a, pattern: x, samples: [x], category: killed, source: because}\n",
+            "2:65: a: source: expected the address of a page that says so, found 'because'",
+        ),
+        (
             "defaults:\n  says: failure\nsignatures: [{id: a, pattern: x, samples: [x], category: killed}]\n",
             "2:3: says: unknown key, expected one of: database, source, tool, weight",
         ),
@@ -58,7 +66,18 @@ def test_what_we_ship_has_no_faults(file: Path) -> None:
         ),
     ],
     ids=[
-        *("configuration", "rules", "rules without a version", "pattern", "category", "defaults", "no YAML", "empty"),
+        *(
+            "configuration",
+            "rules",
+            "rules without a version",
+            "pattern",
+            "category",
+            "weight",
+            "source",
+            "defaults",
+            "no YAML",
+            "empty",
+        ),
         "comments alone",
         *("list", "text", "manifest"),
     ],

@@ -107,6 +107,26 @@ def test_standard_input_is_a_file_too_and_is_read_once(
     assert (first["file"], first["category"], second["category"]) == ("-", "lock-timeout", "none")
 
 
+@pytest.mark.parametrize("code", ["300", "-1", "one", "1.5"])
+def test_an_exit_code_that_no_process_ends_with_is_refused(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["diagnose", f"--exit-code={code}", LOCK])
+    assert ended.value.code == 2
+    assert f"expected 0 to 255, as a process ends with, found '{code}'" in capsys.readouterr().err
+
+
+def test_a_database_that_nobody_knows_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diagnose", "--exit-code", "1", "--database", "postgress", LOCK]) == 2
+    assert capsys.readouterr() == ("", "--database: 'postgress' is not known, did you mean postgres?\n")
+    assert main(["diagnose", "--exit-code", "1", "--database", "nosuch", LOCK]) == 2
+    assert "mariadb, mongodb, mssql, mysql" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["postgres", "postgresql", "mariadb", "mysql", "sqlite3", "oracle", "mssql"])
+def test_a_database_is_called_as_people_call_it(name: str) -> None:
+    assert main(["diagnose", "--json", "--database", name, LOCK]) == 0
+
+
 def test_diagnose_writes_no_colours_into_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diagnose", LOCK]) == 0
     told = capsys.readouterr().out
