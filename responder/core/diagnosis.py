@@ -184,7 +184,7 @@ def _retry(cause: Cause, left: Left, tool: Tool | None, run: Run) -> tuple[Retry
         return Retry.UNKNOWN, "the log does not prove the cause, or what was left behind"
     if run.exit_code == 0:
         return Retry.UNKNOWN, "a statement failed, yet the tool reported success"
-    if not cause.passes or (cause.finding is not None and "either" in cause.finding.groups):
+    if not cause.passes or _undecided(cause):
         return _futile(cause)
     if tool is None:
         return Retry.UNKNOWN, "the cause passes by itself, but the tool is not known"
@@ -195,8 +195,14 @@ def _retry(cause: Cause, left: Left, tool: Tool | None, run: Run) -> tuple[Retry
     return Retry.SAFE, f"{cause.category.replace('-', ' ')} passes by itself, and {left.reason}"
 
 
+def _undecided(cause: Cause) -> bool:
+    """By the message beside a code as well; not where another line tells which it was."""
+    told = any(f.signature.passes is False and "either" not in f.groups for f in cause.because)
+    return not told and any("either" in f.groups for f in cause.because)
+
+
 def _futile(cause: Cause) -> tuple[Retry, str]:
-    if cause.finding is not None and "either" in cause.finding.groups:
+    if _undecided(cause):
         return (
             Retry.UNKNOWN,
             f"{cause.category.replace('-', ' ')} may pass by itself or not: the log does not tell which",

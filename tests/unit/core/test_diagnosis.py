@@ -561,3 +561,21 @@ def test_a_server_that_is_read_only_takes_no_marker_either() -> None:
     begun = 'Migrating schema `ledger` to version "3 - x"\nERROR: Migration failed! Please restore backups'
     failed = "Message    : (conn=7) The MariaDB server is running with the --read-only option"
     assert verdict(of(f"Flyway OSS Edition\n{begun}\n{failed}")) == "read-only, none, futile"
+
+
+@pytest.mark.parametrize(
+    ("text", "retry"),
+    [
+        ("SQL State  : 57014\nMessage    : ERROR: canceling statement due to user request", Retry.UNKNOWN),
+        ("ERROR: canceling statement due to user request (SQLSTATE 57014)", Retry.UNKNOWN),
+        ("java.sql.SQLTimeoutException: query timed out\nERROR: canceling statement due to user request", Retry.FUTILE),
+        ("context deadline exceeded: ERROR: canceling statement due to user request", Retry.FUTILE),
+        ("ERROR: canceling statement due to statement timeout", Retry.FUTILE),
+    ],
+)
+def test_a_statement_that_somebody_cancelled_may_pass_where_no_limit_of_the_client_is_shown(
+    text: str, retry: Retry
+) -> None:
+    begun = 'Migrating schema "public" to version "3 - fill names"\n'
+    found = diagnose_text(begun + text, shipped(), exit_code=1)
+    assert (found.category, found.retry) == (Category.STATEMENT_TIMEOUT, retry)
