@@ -85,6 +85,11 @@ def read_skips(text: str) -> frozenset[str]:
     return frozenset(nodeid.strip() for nodeid, _, reason in pairs if reason.strip())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that wait out real deadlines begin first: begun last, they would keep the other workers waiting."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/service/"))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """What was collected stays to the end: the garbage collector need not walk through it again with every test."""
