@@ -21,6 +21,10 @@ _ECHO = 10  # weights below are consequences: never a cause where there is anoth
 _GENERIC = 24  # words that any migration tool may use
 _STATEMENT = 28  # from here on a database speaks
 _TOOL = 36  # and from here on the migration tool
+_AFTERWARDS = frozenset({"frame", "late", "line", "said"})  # a beginning that is told when it has failed
+_OWN_TABLE = re.compile(
+    r"(?i)(?:relation|table) \W?[\w.`\"]*(?:migrations?|schema_history|schema_version|directus_\w+)\W+(?:does|doesn)"
+)
 _NOTICE_LINES = 5
 _MEMBER = re.compile(r"\b(?:code|message|detail|hint): ")
 _KILLED_BY = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
@@ -41,7 +45,7 @@ class Cause(msgspec.Struct, frozen=True):
 
 def find_cause(log: Findings, exit_code: int | None) -> Cause:
     failures = [f for f in log.saying(Says.FAILURE) if f.category is not Category.NONE]
-    failures = _without_notices(log, failures)
+    failures = _without_probes(log, _without_notices(log, failures))
     if exit_code == 0:
         return _despite_success(log, failures)
     standing = _standing(log, failures)
@@ -62,6 +66,17 @@ def _without_notices(log: Findings, failures: list[Finding]) -> list[Finding]:
     opened = (f.order for f in log.saying(Says.TOOL) if "notice" in f.groups)
     within = {order + n for order in opened for n in range(1, _NOTICE_LINES)}
     return [f for f in failures if f.order not in within or not _MEMBER.search(f.line.text)]
+
+
+def _without_probes(log: Findings, failures: list[Finding]) -> list[Finding]:
+    """A program asks for its own tables to learn whether it is new here, and goes on when there are none."""
+    went_on = (f.order for f in log.saying(*_PROGRESS) if not _AFTERWARDS & f.groups.keys())
+    last = max(went_on, default=-(1 << 62))
+    return [
+        f
+        for f in failures
+        if f.order >= last or f.category is not Category.MISSING_OBJECT or not _OWN_TABLE.search(f.line.text)
+    ]
 
 
 def _through_a_migration(log: Findings) -> bool:

@@ -19,7 +19,7 @@ _STAMP = re.compile(
 _PREFIXES = (
     re.compile(r"(?P<source>[\w.@/-]{1,80})\s+\|\s"),  # docker compose
     re.compile(
-        r"\[(?!(?i:trace|debug|info|notice|note|warn|warning|error|fatal|panic|ok)\])(?P<source>[\w.@/-]{1,80})\]\s+"
+        r"\[(?!(?i:trace|debug|info|notice|note|warn|warning|error|fatal|panic|ok)\]|\d+/\d+\])(?P<source>[\w.@/-]{1,80})\]\s+"
     ),  # concurrently, kubectl logs --prefix
     re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ (?P<source>[\w./@-]+)(?:\[\d+\])?:\s"),  # journald
     re.compile(r"[\w.-]+ (?P<source>[\w./@-]+)\[\d+\]:\s"),  # journald with a stamp of its own

@@ -579,3 +579,12 @@ def test_a_statement_that_somebody_cancelled_may_pass_where_no_limit_of_the_clie
     begun = 'Migrating schema "public" to version "3 - fill names"\n'
     found = diagnose_text(begun + text, shipped(), exit_code=1)
     assert (found.category, found.retry) == (Category.STATEMENT_TIMEOUT, retry)
+
+
+@pytest.mark.parametrize("server", ["db-1        | 2026-11-21 10:00:00.200 UTC [71] ERROR: ", "[db] ERROR: "])
+def test_a_program_that_finds_itself_new_and_goes_on_has_not_failed_of_that(server: str) -> None:
+    probe = f'{server} relation "directus_collections" does not exist at character 15\n'
+    went_on = "directus-1  | [10:00:00.310] INFO: Installing Directus system tables...\n"
+    end = "directus-1  | [10:00:00.500] ERROR: boom\n"
+    assert diagnose_text(probe + went_on + end, shipped(), exit_code=1).category is Category.UNKNOWN
+    assert diagnose_text(went_on + probe + end, shipped(), exit_code=1).category is Category.MISSING_OBJECT
