@@ -24,7 +24,7 @@ demo: $(STAMP) ## show the main job; ONCE=1 plays it to the end and verifies it
 	@$(BIN)/responder demo $(if $(ONCE),--once)
 
 test: $(STAMP) ## all fast tests
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist worksteal -m "not real_cluster" $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist worksteal -m "not real_cluster" $(ARGS)
 
 test-cluster: $(STAMP) ## the tests on a real kube-apiserver and Argo CD; the first time builds them: needs Go
 	@$(BIN)/python -m tests.cluster run $(ARGS)
