@@ -165,6 +165,13 @@ async def test_a_log_is_text_whatever_it_holds(world: World, client: Client) -> 
     assert "&lt;img src=x onerror=y&gt;" in page
 
 
+async def test_of_a_container_that_printed_nothing_no_log_is_offered(world: World, client: Client) -> None:
+    page = await shown(client, f"/incidents/{(await world.fail('', exit_code=137)).id}")
+
+    assert "exit code 137, Error · printed nothing" in text_of(page)
+    assert "/v1/logs/" not in page
+
+
 async def test_a_line_of_a_megabyte_does_not_make_a_page_of_a_megabyte(world: World, client: Client) -> None:
     opened = await world.fail("x" * (1 << 20) + "\nError: dial tcp: connect: connection refused")
 
