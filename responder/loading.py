@@ -1,5 +1,6 @@
 """Load: what is true now of one Application, from the watches and the store, as one frozen ``Situation``."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from responder.core.causes import diagnose_hook
 from responder.core.clusterfacts import stuck_reason
 from responder.core.demoting import Demotion
 from responder.core.evidence import LogChunk
-from responder.core.failure import Diagnosis, StateLeft
+from responder.core.failure import Category, Confidence, Diagnosis, Retry, StateLeft
 from responder.core.held import Incidents, Resyncs
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident, IncidentState
@@ -27,11 +28,22 @@ from responder.core.situation import Policy, Situation
 from responder.core.waves import Cause
 from responder.ports import Actuator, Clock, Cluster, IncidentQuery, PutSetting, Store
 
+log = logging.getLogger("responder.loading")
+
 _DEMOTED = "demoted/"
 _MODE = "hook-responder.io/mode"
 _LOGS = 256  # decoded logs kept in memory, by key and length
 _BLOCKS = 100_000  # all that hold: one that is not known would let pass
 _LOOK_BACK = timedelta(days=1)
+_FAULT = Diagnosis(  # ours: the incident is opened and told all the same
+    category=Category.UNKNOWN,
+    retry=Retry.UNKNOWN,
+    retry_reason="the responder failed over what was recorded: its own log has the fault",
+    state_left=StateLeft.UNKNOWN,
+    state_reason="what was recorded could not be judged",
+    confidence=Confidence.GUESS,
+    advice="Read the hook's log yourself, and report the fault that the responder's own log shows.",
+)
 _OPEN = (IncidentState.FIRING, IncidentState.ACKNOWLEDGED)
 _CLOSED = (IncidentState.RESOLVED, IncidentState.SUPERSEDED)
 
@@ -276,7 +288,11 @@ class Loader:
         )
         if (known := self._diagnoses.get(seen)) is None:
             brings = app.resources if app is not None else ()
-            known = diagnose_hook(hook, record, logs.get, signatures, brings)
+            try:
+                known = diagnose_hook(hook, record, logs.get, signatures, brings)
+            except Exception:  # here and not atop the loop: no incident would ever be opened, and nobody told
+                log.exception("diagnosis failed", extra={"application": str(record.app)})
+                known = _FAULT
             _remember(self._diagnoses, seen, known)
         return known
 

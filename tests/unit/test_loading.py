@@ -8,8 +8,9 @@ import pytest
 
 from responder.core.argocd import AttemptResult, OperationPhase
 from responder.core.evidence import LogChunk, LogSummary
-from responder.core.failure import StateLeft
+from responder.core.failure import Category, Retry, StateLeft
 from responder.core.hooks import JobCondition
+from responder.core.signatures import Signature, Signatures
 from responder.ports import AppendLog, PutHookRun, PutOperation
 from responder.store.sqlite import SqliteStore
 from tests.contract.store.examples import ORDERS, StandingClock, after
@@ -74,3 +75,16 @@ async def test_a_good_run_that_says_nothing_of_a_lock_leaves_that_to_a_person(wo
     await ends_well(world, *RELEASED[1:], "jdbc:postgresql://db:5432/ledger")
     (block,) = world.desk.blocks()
     assert (block.proven_at, block.ended_at) == (after(6), None)
+
+
+async def test_a_fault_in_our_diagnosis_opens_an_incident_all_the_same(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    unchecked = Signature(id="no-such-table", pattern=r"ERROR (?P<code>\d+)", codes="nowhere", source="", samples=())
+    world.rules = replace(world.rules, signatures=Signatures([unchecked]))
+    told = (await world.fail("ERROR 1062")).diagnosis
+
+    assert told is not None
+    assert (told.category, told.retry, told.state_left) == (Category.UNKNOWN, Retry.UNKNOWN, StateLeft.UNKNOWN)
+    assert "its own log has the fault" in told.retry_reason
+    assert "KeyError: 'nowhere'" in caplog.text
