@@ -43,6 +43,11 @@ class AttemptHook(msgspec.Struct, frozen=True):
         return self.result.hook_phase == "Succeeded" and self.run.gone_at is None
 
     @property
+    def terminated(self) -> bool:
+        """Argo CD ended it with its operation."""
+        return self.result.message == "Terminated"
+
+    @property
     def failed_at(self) -> datetime:
         condition = self.run.failed if self.run is not None and not self.stale else None
         return condition.at if condition is not None and condition.at is not None else self.result_at

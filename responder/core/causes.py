@@ -187,7 +187,7 @@ def _circumstances(hook: AttemptHook, record: OperationRecord, signatures: Signa
         late = found is not None and found[1].category is Category.DEADLINE_EXCEEDED
         if late or failed.reason == "DeadlineExceeded":
             return _stopped(Category.DEADLINE_EXCEEDED, said, signatures)
-    if hook.result.message == "Terminated" or record.operation_phase is OperationPhase.TERMINATING:
+    if hook.terminated or record.operation_phase is OperationPhase.TERMINATING:
         said = Fact(record.message or hook.result.message, "argocd")
         return _stopped(_stopped_by(said, signatures), said, signatures)
     return None

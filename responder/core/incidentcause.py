@@ -69,7 +69,7 @@ def diagnose_incident(
         of_hooks = [
             Told(number, attempt.number, str(hook.identity), diagnoses[key])
             for attempt in view.attempts
-            for hook in sorted(attempt.hooks, key=lambda h: h.failed_at)
+            for hook in sorted(attempt.hooks, key=_failed)
             if (key := (view.record.id, attempt.number, str(hook.identity))) in diagnoses
             and (hook.failed or (view.record.started_at, str(hook.identity)) in stuck)
         ]
@@ -84,6 +84,11 @@ def diagnose_incident(
     diagnosis = worst(told[0].diagnosis, [t.diagnosis for t in told])
     advice = named_later(diagnosis.advice, diagnosis.migration)
     return msgspec.structs.replace(diagnosis, advice=advice, consequences=consequences(told))
+
+
+def _failed(hook: AttemptHook) -> tuple[datetime, bool]:
+    """Jobs tell whole seconds: of hooks of one second, what failed by itself came before the end of the others."""
+    return hook.failed_at.replace(microsecond=0), hook.terminated
 
 
 def _waiting(number: int, view: OperationView, stuck: Set[tuple[datetime, str]]) -> Told | None:

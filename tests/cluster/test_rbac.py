@@ -25,7 +25,7 @@ ALL = rules(
     *(
         {
             "name": kind.value,
-            "when": {"category": "connection-refused"},
+            "when": {"category": ["connection-refused", "stale-job"]},  # of these a hook's Job may be deleted
             "do": [{kind.value: {}}],
             "mode": "live",
             "continue": True,

@@ -339,6 +339,16 @@ def test_of_hooks_that_failed_together_the_first_to_fail_is_the_cause() -> None:
     assert (found.category, found.retry) == (Category.CONNECTION_REFUSED, Retry.UNSAFE)
 
 
+def test_of_hooks_of_one_second_the_one_that_was_ended_with_the_operation_is_not_the_cause() -> None:
+    ended = msgspec.structs.replace(hook("a"), message="Terminated")
+    record = operation(FAILED, told(1, ended, 9), told(1, hook("b"), 9), finished=9)
+    (view,) = views([record], [job(1, name="a"), job(1, failed(9), name="b")])
+    found = diagnose_incident((view,), by_attempt(view, DIRTY, SAFE), frozenset())
+
+    assert found is not None
+    assert found.category is Category.CONNECTION_REFUSED
+
+
 def test_a_hook_that_waits_for_a_moment_tells_nothing() -> None:
     (view,) = views([operation(RUNNING, told(1, hook(hook_phase="Running"), 3))], [job(1)])
     diagnoses = by_attempt(view, said(Category.IMAGE_PULL, Retry.FUTILE, StateLeft.NONE))
