@@ -336,6 +336,6 @@ def _told(status: Status) -> ApiError:
 def _malformed() -> Iterator[None]:
     try:
         yield
-    except (*UNREADABLE, ValueError) as error:
+    except (*UNREADABLE, ValueError, OverflowError) as error:  # the last of a time before the year 1
         # not the text: it quotes the object
         raise ApiError(200, "Malformed", f"not what was asked for: {type(error).__name__}") from None

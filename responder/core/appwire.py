@@ -55,7 +55,7 @@ def decode_application(raw: bytes | msgspec.Raw, redact: Callable[[str], str]) -
     """Raises ``NotAnApplicationError``. ``redact`` goes over every message: Argo CD may have put secrets into it."""
     try:
         return _application(_decoder.decode(raw), redact)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, OverflowError, RecursionError) as error:  # a time of the year 0, a value without end
         raise NotAnApplicationError(str(error)) from error
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -283,10 +284,18 @@ async def test_applications_and_projects_are_watched() -> None:
     assert told.woken[-1] == (SHOP, Trigger.APPLICATION)
 
 
-async def test_an_application_that_cannot_be_read_does_not_hide_the_others() -> None:
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param({"phase": 7}, id="another type"),
+        pytest.param({"phase": "Failed", "startedAt": "0001-01-01T00:00:00+14:00"}, id="a time before the year 1"),
+        pytest.param({"phase": "Failed", "startedAt": "9999-12-31T23:00:00-14:00"}, id="a time after the year 9999"),
+    ],
+)
+async def test_an_application_that_cannot_be_read_does_not_hide_the_others(state: dict[str, Any]) -> None:
     told = Remembered()
     async with watched(told) as (objects, _, cache, _):
-        objects.put_raw("Application", "ADDED", manifest("broken", status={"operationState": {"phase": 7}}))
+        objects.put_raw("Application", "ADDED", manifest("broken", status={"operationState": state}))
         objects.put_raw("Application", "ADDED", manifest("shop"))
         await told.until(lambda: cache.application(SHOP))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from responder.cluster.wire import Event, Page, decode_event_envelope, decoders
+from responder.cluster.wire import Event, Page, decoders
 
 
 class Meta(msgspec.Struct, rename="camel"):
@@ -47,9 +47,19 @@ def test_an_error_event_carries_its_status() -> None:
     assert (event.object, event.status.code, event.status.reason) == (None, 410, "Expired")
 
 
-def test_an_envelope_leaves_the_object_raw() -> None:
-    envelope = decode_event_envelope(b'{"type":"ADDED","object":{"a": [1]}}')
-    assert (envelope.type, bytes(envelope.object)) == ("ADDED", b'{"a": [1]}')
+def test_an_object_that_nests_deeper_than_a_decoder_goes_hides_no_other() -> None:
+    strange = (
+        b'{"metadata":{"name":"a","resourceVersion":"8"},"spec":{"of":"]}\\"{","deep":'
+        + b'[{"x":' * 10_000
+        + b"1"
+        + b"}]" * 10_000
+        + b"}}"
+    )
+    other = b'{"metadata":{"name":"b","resourceVersion":"9"}}'
+    listed = b'{"metadata":{"resourceVersion":"9"},"items":[' + strange + b"," + other + b"]}"
+
+    assert DECODE_LIST(listed) == Page("9", None, ["a", "b"])
+    assert DECODE_EVENT(b'{"type":"MODIFIED","object":' + strange + b"}") == Event("MODIFIED", "8", "a")
 
 
 @given(st.binary(max_size=200))
