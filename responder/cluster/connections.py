@@ -1,5 +1,6 @@
 """A pool of connections to one API server, made anew when the certificates on disk change."""
 
+import logging
 import socket
 from collections.abc import AsyncGenerator
 from math import inf
@@ -12,6 +13,8 @@ import msgspec
 from aiohttp.http_exceptions import LineTooLong
 
 from responder.cluster.errors import ApiError, our_errors
+
+logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 60.0
 READ_BUFFER = 64 << 10  # aiohttp holds up to twice this for each stream, and what it was reading when that was full
@@ -35,17 +38,18 @@ class Connections:
     def open(self) -> None:
         from kubernetes_asyncio.client import ApiClient  # noqa: PLC0415  # costs 0.4 s, so only when used
 
-        self._certificates = self._seen_on_disk()
+        seen = self._seen_on_disk()
         self._checked = monotonic()
         self._configuration.connection_pool_maxsize = self._limit
-        self._api = ApiClient(self._configuration)
-        self._api.user_agent = self._user_agent
+        api: Any = ApiClient(self._configuration)
+        api.user_agent = self._user_agent
         # theirs always obeys HTTPS_PROXY and buffers 4 MiB for each stream
-        theirs = self._api.rest_client.pool_manager
-        self._api.rest_client.pool_manager = aiohttp.ClientSession(
+        theirs = api.rest_client.pool_manager
+        api.rest_client.pool_manager = aiohttp.ClientSession(
             connector=theirs.connector, trust_env=self._trust_env, read_bufsize=READ_BUFFER
         )
         theirs.detach()
+        self._api, self._certificates = api, seen
 
     async def close(self) -> None:
         for api in (self._retired, self._api):
@@ -95,8 +99,13 @@ class Connections:
         self._checked = monotonic()
         if self._seen_on_disk() == self._certificates:
             return
-        outdated, self._retired = self._retired, self._api
-        self.open()
+        before = self._api
+        try:
+            self.open()
+        except OSError as error:  # seen between two writes: a half file, a certificate without its key
+            logger.warning("changed certificates cannot be used, those before are: %s", error)
+            return
+        outdated, self._retired = self._retired, before
         if outdated is not None:
             await outdated.close()
 

@@ -28,6 +28,23 @@ async def test_a_rotated_authority_is_taken_up(tmp_path: Path) -> None:
             assert await kubernetes.get(JOB) == b'{"rotated":true}'
 
 
+async def test_an_authority_that_is_half_written_is_waited_for(tmp_path: Path) -> None:
+    before = FaultServer(write_authority(tmp_path))
+    async with AsyncExitStack() as stack:
+        async with before:
+            url, ca = before.url, tmp_path / "ca.crt"
+            kubernetes = await stack.enter_async_context(Kubernetes.from_url(url, ca=str(ca)))
+        async with FaultServer(write_authority(tmp_path), port=before.port) as after:
+            after.will("GET", says(200, b"{}"))
+            whole = ca.read_bytes()
+            for half in (whole[:40], whole[:400]):
+                ca.write_bytes(half)
+                with pytest.raises(Unavailable, match="Certificate"):
+                    await kubernetes.get(JOB, attempts=1)
+            ca.write_bytes(whole)
+            assert await kubernetes.get(JOB, attempts=1) == b"{}"
+
+
 async def test_a_stranger_with_another_authority_is_refused(tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     ours.mkdir()
