@@ -58,6 +58,8 @@ def lint_files(names: Sequence[str]) -> tuple[list[Found], list[str]]:
             problems.append(str(error))
         except OSError as error:
             problems.append(f"{name}: cannot be read: {error.strerror}")
+    if not manifests and not problems:  # what was to render them has failed, say: no findings would be a lie
+        problems.append(f"{', '.join(names)}: no Kubernetes object to look at")
     kustomized = any(m.shape.kind == "Kustomization" for m in manifests)
     found = []
     for manifest in manifests:

@@ -1,5 +1,6 @@
 """How a hook is written, whether read from a manifest or seen as a Job in the cluster: what lint looks at."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
@@ -12,6 +13,7 @@ Path = tuple[str | int, ...]  # to a value of the manifest
 
 WAVE = "argocd.argoproj.io/sync-wave"
 HELM_WEIGHT = "helm.sh/hook-weight"
+_WAVE = re.compile(r"[-+]?[0-9]{1,18}")  # what Go's Atoi reads
 _POD_SPEC: Mapping[str, Path] = {
     "Job": ("spec", "template"),
     "Deployment": ("spec", "template"),
@@ -69,8 +71,8 @@ class Shape(msgspec.Struct, frozen=True):
 
     @property
     def wave(self) -> int:
-        text = self.annotations.get(WAVE) or (self.annotations.get(HELM_WEIGHT) if self.hook else None) or "0"
-        return int(text) if text.removeprefix("-").isdigit() else 0
+        text = self.annotations.get(WAVE) or (self.annotations.get(HELM_WEIGHT) if self.hook else None) or ""
+        return int(text) if _WAVE.fullmatch(text) else 0
 
 
 def shape_of_manifest(manifest: Any) -> Shape | None:

@@ -152,6 +152,16 @@ def test_a_file_that_is_not_there_and_one_that_is_no_text(tmp_path: Path, capsys
     assert "binary: is no UTF-8 text" in told
 
 
+@pytest.mark.parametrize("text", ["", "# nothing\n---\n---\n", "resources: [hooks.yaml]\n"])
+def test_a_pipe_that_brought_no_object_is_not_called_good(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path, text, "kustomization.yaml")
+
+    assert main(["lint", file]) == 2
+    assert capsys.readouterr().err == f"{file}: no Kubernetes object to look at\n"
+
+
 def test_anchors_are_read_once_however_often_they_are_used(tmp_path: Path) -> None:
     bomb = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata0: &a0 [x, x]\n"
     bomb += "".join(f"data{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))

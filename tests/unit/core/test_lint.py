@@ -245,6 +245,13 @@ def test_a_job_seen_in_the_cluster_is_judged_by_what_was_kept_of_it() -> None:
     assert seen(sound) == set()
 
 
+@pytest.mark.parametrize(("text", "wave"), [("-5", -5), ("+2", 2), ("²", 0), ("9" * 5000, 0), ("1.5", 0), ("", 0)])
+def test_a_wave_is_a_number_as_argo_cd_reads_one(text: str, wave: int) -> None:
+    shape = shape_of_manifest(manifest(annotations={WAVE: text}))
+    assert shape is not None
+    assert shape.wave == wave
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=12),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=12), inner, max_size=3),
