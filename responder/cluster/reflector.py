@@ -152,6 +152,7 @@ class Reflector(Generic[T]):
         self._known: dict[str, tuple[str, str]] = {}
         self._queue: asyncio.Queue[WatchEvent[T]] = asyncio.Queue(queue_size)
         self._handling = False
+        self._page = PAGE
         self._failures = 0
         self._silences = 0
 
@@ -190,7 +191,7 @@ class Reflector(Generic[T]):
         seen: set[str] = set()
         token: str | None = None
         while True:
-            query = [*self._query, ("limit", PAGE), *([("continue", token)] if token else [])]
+            query = [*self._query, ("limit", self._page), *([("continue", token)] if token else [])]
             body = await self._kubernetes.get(
                 self._path, query, accept=self._accept, deadline=PAGE_SECONDS, attempts=1, verb="list"
             )
@@ -291,6 +292,8 @@ class Reflector(Generic[T]):
         self.failing_since = self.failing_since or self._clock.now()
         self._on_trouble(trouble)
         self._silences += trouble is Trouble.SILENCE
+        if error.reason == "TooLarge":
+            self._page = max(1, self._page // 4)
         # silent twice: the version may be one that a restored server has not reached yet
         if trouble in _FORGETS or self._silences > 1:
             self.resource_version = None

@@ -308,6 +308,16 @@ async def test_an_error_event_even_without_a_reason_leads_to_a_relist(
         await rig.journal.until(lambda: rig.journal.told() == ["RELISTED", "ADDED a", "RELISTED"])
 
 
+async def test_objects_too_large_for_a_page_are_asked_for_in_smaller_ones(
+    server: FaultServer, kubernetes: Kubernetes
+) -> None:
+    server.will("GET", server.stream(*[bytes(1 << 20)] * 65), says(200, page(10, thing("a", 5))))
+    server.will("watch", server.stream(hold=True))
+    async with running(Rig(server, kubernetes)) as rig:
+        await rig.journal.until(lambda: rig.journal.told() == ["ADDED a", "RELISTED"])
+    assert [seen.query["limit"] for seen in server.seen("GET")] == ["500", "125"]
+
+
 @pytest.mark.parametrize("garbage", [b"<html>\n", b"{}\n", b'{"type":"HELLO","object":{}}\n', b"\xff\xfe\n"])
 async def test_a_line_that_is_no_event_is_malformed_and_healed_by_a_relist(
     server: FaultServer, kubernetes: Kubernetes, garbage: bytes
