@@ -227,16 +227,17 @@ class ClusterCache:
         unsaved, self._unsaved = self._unsaved, {}
         if not unsaved:
             return True
-        self._in_flight = True
+        self._in_flight, stored = True, False
         try:
             await self._persist([PutOperation(record) for record in unsaved.values()])
+            stored = True
         except StoreError as error:
             logger.warning("%d operations could not be stored, they are held: %s", len(unsaved), error)
-            self._unsaved = {**unsaved, **self._unsaved}
-            return False
         finally:
             self._in_flight = False
-        return True
+            if not stored:  # when we are cancelled, too
+                self._unsaved = {**unsaved, **self._unsaved}
+        return stored
 
 
 def _same(before: Application, app: Application) -> bool:

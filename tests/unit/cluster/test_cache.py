@@ -38,6 +38,7 @@ class Remembered:
         self.stored: list[Write] = []
         self.recalled: list[OperationRecord] = []
         self.refusals = 0
+        self.holds: asyncio.Event | None = None  # set when somebody waits for a store that does not answer
         self.changed = asyncio.Event()
 
     def on_change(self, key: AppKey, trigger: Trigger) -> None:
@@ -48,6 +49,9 @@ class Remembered:
         if self.refusals:
             self.refusals -= 1
             raise StoreError("disk full")
+        if self.holds is not None:
+            self.holds.set()
+            await asyncio.Event().wait()
         self.stored += writes
         self.changed.set()
 
@@ -148,6 +152,19 @@ async def test_what_the_store_refuses_is_stored_later() -> None:
         await told.until(lambda: told.operations)
 
     assert told.refusals == 0
+
+
+async def test_what_was_on_its_way_to_the_store_at_the_end_is_stored_in_the_end() -> None:
+    told = Remembered()
+    told.holds = asyncio.Event()
+    cache = cache_of(told)
+    await cache.put_application(app(1, operation()))
+    async with saving(cache):
+        async with asyncio.timeout(5):
+            await told.holds.wait()
+        told.holds = None
+
+    assert len(told.operations) == 1
 
 
 async def test_after_a_restart_attempts_that_were_folded_before_are_not_lost() -> None:
