@@ -26,6 +26,16 @@ def test_a_user_s_own_file_stands_beside_them_and_may_speak_of_their_tools(tmp_p
     assert match.signature.tool == "flyway"
 
 
+def test_a_user_s_file_with_the_name_of_a_shipped_one_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("flyway.yaml").write_text("signatures: [{id: own, pattern: 'abc', samples: [abc], category: killed}]")
+    known = signatures([Path("flyway.yaml")])
+    assert set(known.tools) == set(signatures().tools)
+    assert len(known.signatures) == len(signatures().signatures) + 1
+
+
 def test_a_user_s_samples_are_checked_at_every_start(tmp_path: Path) -> None:
     file = tmp_path / "own.yaml"
     file.write_text("signatures:\n  - {id: own, pattern: 'abc', samples: [xyz], category: killed}\n")
