@@ -222,8 +222,12 @@ class Desk:
             created_by=who,
             expires_at=now + lasts if lasts is not None else None,
         )
-        await self._store.commit(PutBlock(block), AppendAudit(of_block(None, block, now, why)))
-        self._loader.blocks[block.id] = block
+        self._loader.blocks[block.id] = block  # first: who asked may go away while it is stored
+        try:
+            await self._store.commit(PutBlock(block), AppendAudit(of_block(None, block, now, why)))
+        except StoreError:
+            del self._loader.blocks[block.id]
+            raise
         return block
 
     async def unblock(self, block_id: str, who: str, why: str = "") -> Block:

@@ -1,5 +1,6 @@
 """What a person or a neighbour asks for: held still, bound to what was shown, audited with its name."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -230,6 +231,21 @@ async def test_a_block_by_hand_has_a_name_and_may_end_by_time(office: Office) ->
     assert made.expires_at == office.night.clock.at + timedelta(hours=1)
     assert office.desk.blocks() == [made]
     office.night.clock.at += timedelta(hours=2)
+    assert office.desk.blocks() == []
+
+
+async def test_a_block_holds_although_whoever_asked_for_it_went_away(office: Office) -> None:
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(office.desk.block("ana", "orders", [], [], "wait for me"))
+        await asyncio.sleep(0)
+        asked.cancel()
+    assert [held.service for held in office.desk.blocks()] == ["orders"]
+
+
+async def test_a_block_that_cannot_be_stored_does_not_hold(office: Office) -> None:
+    office.night.store.writes = False
+    with pytest.raises(StoreError):
+        await office.desk.block("ana", "orders", [], [], "wait for me")
     assert office.desk.blocks() == []
 
 
