@@ -152,12 +152,9 @@ async def _elsewhere(_: web.Request) -> web.Response:
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line, with what the caller put into ``extra``."""
+    """One JSON object a line, with all that the caller put into ``extra``."""
 
-    _OURS = (
-        *("incident", "application", "state", "category", "action", "outcome", "detail", "url", "why"),
-        *("who", "before", "after", "evidence"),  # of the audit
-    )
+    _EVERY = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime"})
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -166,7 +163,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {name: getattr(record, name) for name in self._OURS if hasattr(record, name)}
+        line |= {name: value for name, value in vars(record).items() if name not in self._EVERY}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)

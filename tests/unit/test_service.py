@@ -56,8 +56,7 @@ async def test_credentials_that_are_none_are_said_in_one_line(tmp_path: Path) ->
 
 def test_a_log_line_is_one_json_object_with_what_the_caller_added() -> None:
     record = logging.LogRecord("responder.x", logging.WARNING, "x.py", 1, "line one\nline %s", ("two",), None)
-    record.incident = "i1"
-    record.created = 1_795_230_000.25
+    vars(record).update({"incident": "i1", "receiver": "dba"}, created=1_795_230_000.25)
     text = JsonLines().format(record)
     assert "\n" not in text
     assert json.loads(text) == {
@@ -66,6 +65,7 @@ def test_a_log_line_is_one_json_object_with_what_the_caller_added() -> None:
         "logger": "responder.x",
         "message": "line one\nline two",
         "incident": "i1",
+        "receiver": "dba",
     }
 
 
