@@ -314,7 +314,6 @@ class Recorder:
         while True:
             await self._clock.sleep(self._limits.spill_every.total_seconds())
             self._spill.due()
-            self._show_times()
             now = self._clock.now()
             for recording in list(self._recordings.values()):
                 if recording.closed:
@@ -326,11 +325,6 @@ class Recorder:
                     recording.quiet_since = now
                 elif now - recording.quiet_since >= LINGER and not recording.dirty:
                     self._close(recording)
-
-    def _show_times(self) -> None:
-        heard = [r.last_event_at for r in self._metadata if r.last_event_at is not None]
-        if len(heard) == len(self._metadata):
-            self._metrics.watch_last_event_timestamp_seconds("jobs").set(min(heard).timestamp())
 
     def _close(self, recording: Recording) -> None:
         run = recording.run
