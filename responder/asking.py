@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -107,18 +108,25 @@ def _server(arguments: Namespace) -> Server:
     return Server(arguments.server, arguments.token_file, arguments.timeout)
 
 
+@contextmanager
+def like_a_responder(server: str) -> Iterator[None]:
+    """What is read of an answer within is there, or it is no answer of ours. Raises ``AskError``."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise AskError(f"{server} does not answer like this responder: {error!r}") from error
+
+
 def asking(command: Callable[[Server, Namespace], int]) -> Callable[[Namespace], int]:
     """A command with the server that its arguments name; its exit code when there is no answer."""
 
     def run(arguments: Namespace) -> int:
         try:
-            return command(_server(arguments), arguments)
+            with like_a_responder(arguments.server):
+                return command(_server(arguments), arguments)
         except AskError as error:
             sys.stderr.write(f"{plain(str(error))}\n")
             return error.code
-        except (KeyError, TypeError, AttributeError) as error:
-            sys.stderr.write(f"{arguments.server} does not answer like this responder: {error!r}\n")
-            return COULD_NOT_ASK
 
     return run
 

@@ -81,7 +81,7 @@ def run_tests(arguments: Namespace) -> int:
         failed, count = failed + sum(not r.passed for r in results), count + len(results)
     bare = [(rules, name) for rules, results in tested.items() for name in untested(read_rules(rules), results)]
     if count and not arguments.json:
-        sys.stdout.write(f"{count} cases, {failed} failed\n")
+        sys.stdout.write(f"{count} case{'s' * (count != 1)}, {failed} failed\n")
     if bare and not arguments.json:
         names = "\n".join(f"  {rules.name}: {plain(name)}" for rules, name in bare)
         sys.stdout.write(f"rules that decided in no case:\n{names}\n")
@@ -104,7 +104,7 @@ def problems_of_error(error: Exception) -> list[str]:
         return list(error.problems)
     if isinstance(error, OSError):
         return [f"{error.filename}: cannot be read: {error.strerror}"]
-    return [str(error.args[0]) if error.args else str(error)]
+    return [str(error)]
 
 
 def _as_json(path: Path, results: Sequence[CaseResult]) -> Iterator[str]:

@@ -7,11 +7,11 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from responder.asking import AskError, explained_by, told_since
+from responder.asking import AskError, explained_by, like_a_responder, told_since
 from responder.casing import problems_of_error, read_rules
 from responder.config import ConfigError, Settings, load_settings
 from responder.configured import policy_of
@@ -34,16 +34,15 @@ from responder.shipped import signatures
 from responder.store.reading import StoreReader
 from responder.terminal import coloured, plain
 
-T = TypeVar("T")
 _RED, _GREEN, _RESET = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
 
-def _told(work: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
-    """What stands in the way, as sentences and an exit code."""
+def _told(work: Callable[[Namespace], Iterable[str]]) -> Callable[[Namespace], int]:
+    """Its lines; or what stands in the way, as sentences and an exit code."""
 
     def run(arguments: Namespace) -> int:
         try:
-            return work(arguments)
+            lines = list(work(arguments))
         except AskError as error:
             sys.stderr.write(f"{plain(str(error))}\n")
             return error.code
@@ -53,6 +52,8 @@ def _told(work: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
         except (FileError, ConfigError, SignatureError, OSError, LookupError, ValueError) as error:
             sys.stderr.writelines(f"{plain(problem)}\n" for problem in problems_of_error(error))
             return BAD_INPUT
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        return GOOD
 
     return run
 
@@ -61,16 +62,12 @@ def _told(work: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
 
 
 @_told
-def run_replay(arguments: Namespace) -> int:
+def run_replay(arguments: Namespace) -> Iterable[str]:
     settings = load_settings(arguments.config) if arguments.config is not None else None
     rulebook = read_rules(arguments.file, settings)
     policy = policy_of(settings) if settings is not None else Policy()
     outcome = replay(_histories(arguments, settings), rulebook, policy)
-    if arguments.json:
-        sys.stdout.writelines(f"{json.dumps(line)}\n" for line in _as_json(outcome))
-    else:
-        sys.stdout.writelines(f"{line}\n" for line in _as_text(outcome, colours=coloured(sys.stdout)))
-    return GOOD
+    return map(json.dumps, _as_json(outcome)) if arguments.json else _as_text(outcome, colours=coloured(sys.stdout))
 
 
 def _histories(arguments: Namespace, settings: Settings | None) -> Iterator[list[tuple[Past, World]]]:
@@ -79,7 +76,8 @@ def _histories(arguments: Namespace, settings: Settings | None) -> Iterator[list
     if settings is not None:
         yield [(past, world_of(past, told=False)) for past in asyncio.run(_stored(settings, since))]
     elif not arguments.recording:
-        pasts = [past_of(told) for told in told_since(arguments, since)]
+        with like_a_responder(arguments.server):
+            pasts = [past_of(told) for told in told_since(arguments, since)]
         yield [(past, world_of(past, told=True)) for past in pasts if past.incident.app_uid]  # not upon parents
     for folder in arguments.recording:
         yield [(_unseen(past_of(told)), World(idempotent=True)) for told in _recorded(folder)]
@@ -167,16 +165,16 @@ def _difference(row: Row, *, colours: bool) -> Iterable[str]:
 
 
 @_told
-def run_explain(arguments: Namespace) -> int:
+def run_explain(arguments: Namespace) -> Iterable[str]:
     if arguments.config is None:
-        told = explained_by(arguments)
-    else:
-        told = msgspec.to_builtins(_explained(load_settings(arguments.config), arguments.incident))
-    if arguments.json:
-        sys.stdout.write(json.dumps(told) + "\n")
-    else:
-        sys.stdout.writelines(f"{plain(line)}\n" for line in told_lines(told))
-    return GOOD
+        with like_a_responder(arguments.server):
+            return _explain_lines(explained_by(arguments), arguments)
+    found = _explained(load_settings(arguments.config), arguments.incident)
+    return _explain_lines(msgspec.to_builtins(found), arguments)
+
+
+def _explain_lines(told: dict[str, Any], arguments: Namespace) -> list[str]:
+    return [json.dumps(told)] if arguments.json else [plain(line) for line in told_lines(told)]
 
 
 def _explained(settings: Settings, incident_id: str) -> Any:

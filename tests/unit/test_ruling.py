@@ -1,14 +1,19 @@
 """``responder rules replay`` and ``explain``, over a store, a served application and a recording."""
 
 import asyncio
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from responder.cli import main
+from responder.cli import build_parser, main
+from responder.ruling import run_explain
 from responder.store.sqlite import SqliteStore
 from tests.contract.store.examples import StandingClock
+from tests.unit.test_asking import answering
 from tests.unit.web.world import CORPUS, OPERATOR, RULES, World, served
 
 NEW = """\
@@ -20,6 +25,14 @@ rules:
 """
 RECORDING = Path(__file__).parents[1] / "recordings" / "s03-fail-hookfailed-policy"
 LONG = "36500d"  # the world of these tests stands in its own night
+
+
+class Closed(io.StringIO):
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+    def writelines(self, _: object) -> None:
+        raise BrokenPipeError
 
 
 async def half_applied(world: World) -> str:
@@ -126,6 +139,29 @@ async def test_a_service_is_asked_by_its_api(
             assert "    stop-retries (shadow): denied\n" in told
             assert await run("rules", "explain", "nobody", *server) == 2
             assert "404 Not Found: there is no incident nobody" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("body", ["[]", "{}", '{"incidents": [{}]}', '{"facts": {}, "rules": [1], "incident": ""}'])
+async def test_a_server_that_is_no_responder_could_not_be_asked(
+    body: str, new_rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=body)
+
+    async with answering(answer) as server:
+        assert await run("rules", "replay", str(new_rules), "--server", server) == 4
+        assert await run("rules", "explain", "x", "--server", server) == 4
+    assert capsys.readouterr().err.count(f"{server} does not answer like") == 2
+
+
+async def test_a_reader_that_has_had_enough_is_no_fault_of_a_file(
+    kept: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, identity = kept
+    arguments = build_parser().parse_args(["rules", "explain", identity, "--config", str(config)])
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(BrokenPipeError):  # `main` ends with the exit code of a broken pipe
+        await asyncio.to_thread(run_explain, arguments)
 
 
 async def test_a_store_explains_what_was_recorded(kept: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
