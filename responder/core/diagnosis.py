@@ -30,7 +30,7 @@ _SHOWN = 12  # lines a diagnosis rests on, at most
 ALIASES = {
     "postgresql": "postgres", "pg": "postgres", "sqlite3": "sqlite", "cockroachdb": "cockroach", "sqlserver": "mssql"
 }  # fmt: skip
-_SPEAK_LIKE = {"mariadb": "mysql", "cockroach": "postgres", "yugabyte": "postgres"}
+_SPEAK_LIKE = {"mariadb": "mysql", "cockroach": "postgres", "yugabyte": "postgres", "dsql": "postgres"}
 _LONGEST = 2_000  # of a line that is shown
 _BESIDE_CODE = 2  # lines between an error's code and its message
 _ENDED_BY_SIGNAL = frozenset(

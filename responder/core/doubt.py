@@ -14,7 +14,7 @@ _DATABASE = 28  # weight from which on a database speaks
 _BESIDE = frozenset(
     {
         "work", "trace", "commit", "cut", "other", "recording", "program", "item", "option", "ended", "began",
-        "connected", "opens", "did", "ran", "bare", "stage",
+        "connected", "opens", "did", "ran", "bare", "stage", "procedure",
     }
 )  # fmt: skip
 _NOT_AT_ITS_BEGINNING = frozenset({"frame", "late", "said", "line"})
@@ -56,7 +56,7 @@ def doubt(log: Findings, cause: Cause, tool: Tool | None, migration: str | None)
         (_while_connecting(log, cause, migration, beside) if cause.connecting else "")
         or _beside(beside)
         or (_begun_again(log, cause, beside) or _ran_after(log, cause) if cause.passes else "")
-        or _committing(cause, beside)
+        or _committing(log, cause, beside)
     )
 
 
@@ -136,6 +136,8 @@ def _beside(beside: Sequence[Finding]) -> str:
         return "an option takes away the transaction over the whole run"
     if "work" in groups:
         return "the log shows work beside the migrations, which their transactions do not take back"
+    if "procedure" in groups:
+        return "a procedure was called, which may have committed a part of its work"
     if "other" in groups:
         return "another command than the one that migrates was at work, and what it did is not shown"
     traced = {f.groups["trace"] for f in beside if "trace" in f.groups}
@@ -174,7 +176,11 @@ def _ran_after(log: Findings, cause: Cause) -> str:
     return ""
 
 
-def _committing(cause: Cause, beside: Sequence[Finding]) -> str:
-    if cause.category is Category.SERVER_SHUTDOWN and any("commit" in f.groups for f in beside):
+def _committing(log: Findings, cause: Cause, beside: Sequence[Finding]) -> str:
+    if not any("commit" in f.groups for f in beside):
+        return ""
+    if cause.category is Category.SERVER_SHUTDOWN:
         return "the connection was lost while the transaction was committed: whether it was is not known"
+    if any("frame" in f.groups for f in log.saying(Says.STARTED)):
+        return "the migration commits by itself, and what it had committed until then is not shown"
     return ""

@@ -23,6 +23,8 @@ _HARMLESS_BEFORE = frozenset(
 _REFUSALS = frozenset({Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.MIGRATION_LOCK_HELD})
 _RAISED = frozenset({Category.CODE_ERROR, Category.IMPORT_ERROR, Category.MISSING_CONFIG})
 _OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition|backfill|batch|chunk|populate")
+_BATCHES = re.compile(r"(?i)backfill|batch|chunk|populate")
+_NO_NAME = re.compile(r"(?:.*\\)?(?:Version|Migration)?[\d._-]*")  # a number, as Doctrine and MikroORM call theirs
 _CONCURRENTLY = re.compile(r"(?i)concurrently")
 _TWO_THINGS = re.compile(r"[a-z0-9](?:_and_|-and-|And[A-Z]| and )|_and_", re.ASCII)
 _LATE = frozenset({"frame", "late", "said"})
@@ -256,7 +258,7 @@ def _covered(run: _Run) -> bool:
     """
     if run.tool is not None and run.tool.silent_end and not _own_words(run):
         return False
-    named = run.migration is None or any(c.isalpha() for c in run.migration)
+    named = run.migration is None or not _NO_NAME.fullmatch(run.migration)
     return _rolled_back(run) or (named and not _OUTSIDE.search(run.migration or ""))
 
 
@@ -282,8 +284,7 @@ def _by_statement(run: _Run, tool: Tool) -> Left:
         return Left(StateLeft.PARTIAL, f"{keeps}; a table that exists already is what an earlier, half-done run leaves")
     if run.started and (tool.steps or _at_first_line(run)):
         reason = f"{tool.name} prints how far it came, and had done no statement"
-        hidden = family(run.database) == "postgres" and not _covered(run)
-        return Left(StateLeft.NONE, reason, shown=_at_first_line(run) and not hidden)
+        return Left(StateLeft.NONE, reason, shown=_at_first_line(run) and not _may_be_several(run))
     if any(_TWO_THINGS.search(name) for name in _names(run)):
         return Left(StateLeft.PARTIAL, f"{keeps}, and {run.migration} does more than one thing")
     return Left(StateLeft.NONE, f"the log shows no statement before the failing one; look all the same, for {keeps}")
@@ -323,6 +324,14 @@ def _at_first_line(run: _Run) -> bool:
     calls = [f for f in run.log.saying(Says.TOOL) if "call" in f.groups]
     single = len(calls) == 1 and calls[0].groups["call"] in _ONE_STATEMENT and not _SEVERAL.search(calls[0].line.text)
     return bool(frames) and single and all(_FIRST_STATEMENT.fullmatch(frame) for frame in frames)
+
+
+def _may_be_several(run: _Run) -> bool:
+    """By the name of the migration alone, where the statement is not printed: one line may call a procedure."""
+    if family(run.database) == "postgres":
+        return not _covered(run)
+    printed = any("call" in f.groups for f in run.log.saying(Says.TOOL))
+    return not printed and _BATCHES.search(run.migration or "") is not None
 
 
 def _names(run: _Run) -> list[str]:
