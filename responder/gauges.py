@@ -84,6 +84,7 @@ class Gauges:
         self._actuator = actuator
         self._clock = clock
         self._watches = watches
+        self._began = clock.now()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -121,11 +122,14 @@ class Gauges:
             self._metrics.watch_last_event_timestamp_seconds(resource).set(at.timestamp())
 
     def _last_events(self) -> dict[str, datetime]:
-        """By resource that of the watch which has heard nothing for longest: there is one a namespace and cluster."""
+        """By resource that of the watch which has heard nothing for longest: there is one a namespace and cluster.
+
+        One that never heard anything shows our start: an alert on silence must see it, too.
+        """
         oldest: dict[str, datetime] = {}
         for watch in self._watches():
-            if watch.last_event_at is not None:
-                oldest[watch.resource] = min(watch.last_event_at, oldest.get(watch.resource, watch.last_event_at))
+            at = watch.last_event_at or self._began
+            oldest[watch.resource] = min(at, oldest.get(watch.resource, at))
         return oldest
 
     async def _show_store(self) -> None:

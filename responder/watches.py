@@ -1,5 +1,6 @@
 """All that watches: Argo CD's objects, hook Jobs with their Pods and logs, and the picture that is made of them."""
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -68,6 +69,7 @@ class Watches:
         self._recorders = {
             c.name: self._recorder(c, connections.clusters[c.name]) for c in settings.clusters if not c.argocd_api
         }
+        self._recovered = {name: asyncio.Event() for name in self._recorders}
         self._remote = [
             self._remote_recorder(c, connections.unreached[c.name]) for c in settings.clusters if c.argocd_api
         ]
@@ -121,18 +123,29 @@ class Watches:
         yield "operations", self.cache.run()
         yield "watch Argo CD", self._argocd.run()
         yield from ((f"record {name}", recorder.run()) for name, recorder in self._recorders.items())
+        yield from ((f"recover {name}", self._recover(name)) for name in self._recorders)
         yield from ((f"record {remote.cluster}", remote.run()) for remote in self._remote)
 
-    async def caught_up(self) -> None:
-        """Every watch has listed, and what went while we were away is known."""
-        for reflector in self.lasting:
+    async def _recover(self, name: str) -> None:
+        """What went there while we were away: as soon as its watches have listed."""
+        recorder = self._recorders[name]
+        for reflector in (*self._argocd.reflectors, *recorder.lasting):
             await reflector.synced.wait()
-        keys = [app.key for app in self.cache.applications()]
-        for recorder in self._recorders.values():
-            try:
-                await recorder.recover(keys)
-            except (StoreError, TimeoutError) as error:
-                log.warning("what was recorded before could not be read: %s", error)
+        try:
+            await recorder.recover([app.key for app in self.cache.applications()])
+        except (StoreError, TimeoutError) as error:
+            log.warning("what was recorded before could not be read: %s", error)
+        self._recovered[name].set()
+
+    async def caught_up(self) -> None:
+        """Argo CD's objects are listed, and it is known what went while we were away; but in clusters that are away."""
+        for reflector in self._argocd.reflectors:
+            await reflector.synced.wait()
+        for name, recorder in self._recorders.items():
+            for reflector in recorder.lasting:
+                await reflector.tried.wait()
+            if all(reflector.synced.is_set() for reflector in recorder.lasting):
+                await self._recovered[name].wait()
 
     @property
     def lasting(self) -> list[Reflector[Any]]:

@@ -132,6 +132,7 @@ class Reflector(Generic[T]):
         self.resource = resource
         self.resource_version: str | None = None
         self.synced = asyncio.Event()
+        self.tried = asyncio.Event()  # synced, or refused for the first time
         self.last_event_at: datetime | None = None
         self.failing_since: datetime | None = None
         self.trouble: Trouble | None = None  # the present one, None while all is well
@@ -171,6 +172,7 @@ class Reflector(Generic[T]):
                 await handled
             if event.change is Change.RELISTED:
                 self.synced.set()
+                self.tried.set()
             self._handling = False
 
     @property
@@ -289,6 +291,7 @@ class Reflector(Generic[T]):
         if trouble is not self.trouble:
             logger.warning("watch of %s begins anew: %s (%s)", self.resource, trouble, error)
         self.trouble = trouble
+        self.tried.set()
         self.failing_since = self.failing_since or self._clock.now()
         self._on_trouble(trouble)
         self._silences += trouble is Trouble.SILENCE

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from responder.app import Responder
-from responder.config import ConfigError, Settings
+from responder.config import ClusterConfig, ConfigError, Settings
 from responder.core.actions import Mode
 from responder.core.argocd import AppKey
 from responder.core.evidence import LogSummary
@@ -93,6 +93,12 @@ async def test_an_api_server_that_is_away_is_waited_for(settings: Settings, serv
             assert answer.status == 422
         assert value(responder, "responder_leader") == 0
         await server.back()
+        await until(lambda: value(responder, "responder_leader") == 1)
+
+
+async def test_a_destination_cluster_that_is_away_is_not_waited_for(settings: Settings) -> None:
+    far = ClusterConfig(name="far", server="https://far.example.com", url="http://127.0.0.1:1")
+    async with running(settings.model_copy(update={"clusters": (*settings.clusters, far)})) as responder:
         await until(lambda: value(responder, "responder_leader") == 1)
 
 
