@@ -47,9 +47,17 @@ class Responder:
     """Everything, wired. ``open`` builds it, ``run`` runs it until cancelled."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, store: SqliteStore, connections: Connections, metrics: Metrics
+        self,
+        settings: Settings,
+        clock: Clock,
+        store: SqliteStore,
+        connections: Connections,
+        metrics: Metrics,
+        *,
+        demo: bool = False,
     ) -> None:
         self._settings = settings
+        self._demo = demo
         self._clock = clock
         self._store = store
         self.metrics = metrics
@@ -89,12 +97,13 @@ class Responder:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings, *, clock: Clock) -> AsyncIterator["Responder"]:
+    async def open(cls, settings: Settings, *, clock: Clock, demo: bool = False) -> AsyncIterator["Responder"]:
         """Opens the store and the connections; closes them at the end. Raises ``ConfigError``, ``StoreError``."""
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(await SqliteStore.open(settings.store.path, clock=clock))
             metrics = Metrics(CollectorRegistry())
-            responder = cls(settings, clock, store, await open_connections(settings, metrics, stack), metrics)
+            connections = await open_connections(settings, metrics, stack)
+            responder = cls(settings, clock, store, connections, metrics, demo=demo)
             stack.push_async_callback(responder.outbox.close)
             yield responder
 
@@ -161,7 +170,9 @@ class Responder:
             pending=lambda: self.reconciler.pending,
             in_force=lambda: self._configured.in_force,
             killswitch=f"{settings.killswitch.namespace}/{settings.killswitch.name}",
+            switch=self.actuator.killswitch,
             url=settings.listen.url,
+            demo=self._demo,
         )
 
     # Running.

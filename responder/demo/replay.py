@@ -173,7 +173,7 @@ async def read_incidents(http: aiohttp.ClientSession, url: str) -> list[dict[str
 @asynccontextmanager
 async def started(settings: Settings, clock: Any) -> AsyncIterator[Responder]:
     """A responder that runs until the block ends."""
-    async with Responder.open(settings, clock=clock) as responder, asyncio.TaskGroup() as group:
+    async with Responder.open(settings, clock=clock, demo=True) as responder, asyncio.TaskGroup() as group:
         task = group.create_task(responder.run())
         await responder.listening.wait()
         try:

@@ -1,6 +1,6 @@
 """What the faces need, handed to them whole by the composition root."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from importlib import metadata
 
@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from responder.configured import InForce
+from responder.core.actions import Switch
 from responder.desk import Desk
 from responder.loading import Loader, Rules
 from responder.metrics import Metrics
@@ -20,6 +21,10 @@ from responder.web.webhook import Intake
 class OutboxStats(msgspec.Struct, frozen=True):
     pending: int = 0
     oldest_seconds: float = 0.0
+
+
+async def _unread() -> Switch:
+    return Switch.UNREADABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,7 @@ class Faces:
     leader: Callable[[], bool] = lambda: True
     in_force: Callable[[], InForce] = InForce
     killswitch: str = "hook-responder/responder-killswitch"  # namespace/name of its ConfigMap
+    switch: Callable[[], Awaitable[Switch]] = _unread  # how it stands just now
     url: str = ""  # how people reach us
     version: str = field(default_factory=lambda: metadata.version("argocd-hook-responder"))
     metrics_open: bool = False  # /metrics without a token

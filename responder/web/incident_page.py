@@ -1,10 +1,13 @@
 """What the page of one incident shows beyond the answer of the API: parts of logs, every rule, the first command."""
 
 from datetime import datetime
+from urllib.parse import quote
 
 import msgspec
 
+from responder.core.argocd import AppKey
 from responder.core.explaining import ExplainOut
+from responder.core.promotion import Block
 from responder.core.reportshape import DecisionOut
 from responder.core.wording import next_step
 from responder.web.excerpts import Excerpt, excerpts
@@ -22,6 +25,8 @@ class IncidentPage(msgspec.Struct, frozen=True):
     rules: ExplainOut | None  # as they are now
     approvals: list[DecisionOut]
     children: list[SummaryOut]
+    blocks: list[Block]  # that it holds
+    argocd: str  # address of the Application there; empty: not known
     advice: str
     command: str  # empty: there is none to give
     owner: str  # likely; empty: not known
@@ -37,11 +42,18 @@ async def incident_page(faces: Faces, incident_id: str) -> IncidentPage:
         rules=await explained(faces, shown),
         approvals=[d for d in shown.report.decisions if d.verdict.result == "needs-approval" and incident.state.open],
         children=await _children(faces, incident.children),
+        blocks=[b for b in faces.desk.blocks() if b.incident_id == incident.id],
+        argocd=_in_argocd(faces, incident.app) if incident.app_uid else "",
         advice=next_step(incident.diagnosis, incident.app.name),
         command=incident.diagnosis.command if incident.diagnosis else "",
         owner=incident.diagnosis.owner if incident.diagnosis else "",
         read_at=faces.clock.now(),
     )
+
+
+def _in_argocd(faces: Faces, app: AppKey) -> str:
+    url = faces.rules().policy.argocd_url.rstrip("/")
+    return f"{url}/applications/{quote(app.namespace)}/{quote(app.name)}" if url else ""
 
 
 async def _children(faces: Faces, ids: tuple[str, ...]) -> list[SummaryOut]:

@@ -1,5 +1,6 @@
 """The pages: incidents, one incident, blocks, health, runbooks, login. Plain forms, that work without any script."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -7,6 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 from aiohttp import web
 
+from responder.core.actions import Switch
 from responder.core.advice import begin_with, by_database, fill, owner_of_category
 from responder.core.failure import Category
 from responder.core.incident import IncidentState
@@ -26,6 +28,7 @@ from responder.web.runbooks import by_state, by_tool, runbooks
 
 OPEN = (IncidentState.FIRING, IncidentState.ACKNOWLEDGED)
 _RECENT = 8
+_SWITCH_SECONDS = 2.0  # health is looked at while the API server is away, too
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -183,10 +186,19 @@ async def health_page(request: web.Request) -> web.Response:
         rules=faces.rules().rulebook,
         mode=faces.rules().policy.mode.value,
         killswitch=faces.killswitch,
+        switch=await _switch(faces),
         engage=command(faces, engaged=True),
         release=command(faces, engaged=False),
         version=faces.version,
     )
+
+
+async def _switch(faces: Faces) -> Switch:
+    try:
+        async with asyncio.timeout(_SWITCH_SECONDS):
+            return await faces.switch()
+    except TimeoutError:
+        return Switch.UNREADABLE
 
 
 async def act_on_health(request: web.Request) -> web.Response:

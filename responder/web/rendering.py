@@ -62,7 +62,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    for given in (moment, iso, since, words, short, size, begin, ticked):
+    for given in (moment, iso, since, words, short, size, begin, apart, ticked):
         environment.filters[given.__name__] = given
     environment.globals |= {"RETRY": RETRY, "LEFT": LEFT}
     return environment
@@ -95,6 +95,13 @@ def words(category: str) -> str:
 def begin(text: str) -> str:
     """A sentence begins with a capital."""
     return text[:1].upper() + text[1:]
+
+
+def apart(reason: str, said: str) -> str:
+    """A reason without what ``said`` tells beside it: it ends with that as often as not."""
+    if not said or reason == said or not reason.endswith(said):
+        return reason
+    return reason.removesuffix(said).rstrip(" ,:").removesuffix(", and")
 
 
 def ticked(text: str) -> Markup:

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from aiohttp import FormData
 
+from responder.core.actions import Switch
 from responder.core.advice import begin_with
 from responder.core.argocd import AppKey
 from responder.core.evidence import Freshness
@@ -12,7 +13,7 @@ from responder.core.incident import IncidentState
 from responder.ports import PutIncident
 from responder.store.sqlite import SqliteStore
 from responder.web.faces import OutboxStats
-from responder.web.rendering import begin, moment, since, size, ticked, words
+from responder.web.rendering import apart, begin, moment, since, size, ticked, words
 from responder.web.runbooks import runbooks
 from tests.contract.store.examples import NIGHT, after, incident
 from tests.unit.web.test_incidents import asking
@@ -101,6 +102,28 @@ async def test_the_page_says_cause_state_left_and_whether_it_may_run_again(world
     assert "The version before still serves" in page
     assert f"1111111111 -&gt; {REVISION[:10]}" in page
     assert "2026_10_03_101500_invoices_and_unique_email" in page
+
+
+async def test_the_page_tells_who_owns_it_what_promotion_it_holds_and_where_it_is_in_argo_cd(
+    world: World, client: Client
+) -> None:
+    policy = msgspec.structs.replace(world.rules.policy, argocd_url="https://argocd.example.com/")
+    world.rules = msgspec.structs.replace(world.rules, policy=policy)
+    opened = await world.fail(redacted(HALF_APPLIED))
+
+    page = await shown(client, f"/incidents/{opened.id}")
+
+    assert 'href="https://argocd.example.com/applications/argocd/orders"' in page
+    assert "owner: platform" in text_of(page)
+    assert "Promotion is held : shop/orders, every environment" in text_of(page)
+
+
+async def test_what_was_left_behind_is_not_said_twice(world: World, client: Client) -> None:
+    opened = await world.fail(redacted(HALF_APPLIED))
+
+    page = text_of(await shown(client, f"/incidents/{opened.id}"))
+
+    assert "unsafe : do not run it again The run left something behind Left behind partial" in page
 
 
 async def test_the_page_tells_consequences_weak_points_the_next_command_and_whose_it_likely_is(
@@ -306,6 +329,18 @@ async def test_health_tells_of_alerts_that_wait(world: World) -> None:
     assert "To be delivered 3 The oldest waits 300 s" in page
 
 
+async def test_health_tells_how_the_kill_switch_stands_and_waits_for_nobody(world: World) -> None:
+    async def engaged() -> Switch:
+        return Switch.ENGAGED
+
+    async with served(world.faces(switch=engaged)) as client:
+        page = text_of(await shown(client, "/health"))
+    assert "Kill switch engaged The ConfigMap hook-responder/responder-killswitch" in page
+
+    async with served(world.faces()) as client:
+        assert "Kill switch unreadable" in text_of(await shown(client, "/health"))
+
+
 async def test_a_restored_store_is_released_on_the_page(world: World, client: Client) -> None:
     world.reconciler.loader.restored = True
 
@@ -385,6 +420,20 @@ async def test_the_demo_says_that_it_is_one(world: World) -> None:
 )
 def test_how_long_ago(minutes: float, expected: str) -> None:
     assert since(after(minutes), NIGHT) == expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "said", "left"),
+    [
+        ("the run left something behind: half of it", "half of it", "the run left something behind"),
+        ("deadlock passes by itself, and it rolled back", "it rolled back", "deadlock passes by itself"),
+        ("until secret mail exists", "no container ran", "until secret mail exists"),
+        ("the same", "the same", "the same"),
+        ("nothing proves it", "", "nothing proves it"),
+    ],
+)
+def test_a_reason_leaves_out_what_stands_beside_it(reason: str, said: str, left: str) -> None:
+    assert apart(reason, said) == left
 
 
 def test_when() -> None:
