@@ -1,11 +1,13 @@
 """Connections to the clusters that are configured, and to Argo CD's API where that alone shows us their logs."""
 
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import msgspec
 
 from responder.cluster.argologs import ArgoLogs
 from responder.cluster.client import Kubernetes, Observe
+from responder.cluster.credentials import TokenFile
 from responder.config import ArgoCDApi, ClusterConfig, Settings, read_secret
 from responder.metrics import Metrics
 
@@ -32,8 +34,8 @@ async def connect(config: ClusterConfig, metrics: Metrics) -> Kubernetes:
     """By plain URL, by kubeconfig, or as the Pod that we are."""
     observe = _observer(metrics)
     if config.url:
-        token = read_secret(config.token_file) if config.token_file is not None else None
-        return Kubernetes.from_url(config.url, token, name=config.name, observe=observe)
+        credentials = _token(config.token_file) if config.token_file is not None else None
+        return Kubernetes.from_url(config.url, credentials=credentials, name=config.name, observe=observe)
     if config.kubeconfig is not None or config.context is not None:
         path = str(config.kubeconfig) if config.kubeconfig is not None else None
         return await Kubernetes.from_kubeconfig(path, config.context, name=config.name, observe=observe)
@@ -42,7 +44,13 @@ async def connect(config: ClusterConfig, metrics: Metrics) -> Kubernetes:
 
 def _argo_logs(config: ArgoCDApi, metrics: Metrics) -> ArgoLogs:
     ca = str(config.ca_file) if config.ca_file is not None else None
-    return ArgoLogs(config.url, read_secret(config.token_file), ca=ca, observe=_observer(metrics))
+    return ArgoLogs(config.url, _token(config.token_file), ca=ca, observe=_observer(metrics))
+
+
+def _token(path: Path) -> TokenFile:
+    """One that is missing at the start is an error at once."""
+    read_secret(path)
+    return TokenFile(path)
 
 
 def _observer(metrics: Metrics) -> Observe:

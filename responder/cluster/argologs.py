@@ -12,6 +12,7 @@ import msgspec
 
 from responder.cluster.client import Observe
 from responder.cluster.connections import lines
+from responder.cluster.credentials import TokenFile
 from responder.cluster.errors import UNREADABLE, ApiError, api_error, our_errors
 from responder.core.argologs import LogEntry, parse_entry
 
@@ -33,9 +34,9 @@ class HookLog(msgspec.Struct, frozen=True):
 class ArgoLogs:
     """One Argo CD. Use as an async context manager."""
 
-    def __init__(self, url: str, token: str, *, ca: str | None = None, observe: Observe) -> None:
+    def __init__(self, url: str, token: TokenFile, *, ca: str | None = None, observe: Observe) -> None:
         self._url = url.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        self._token = token
         self._tls = ssl.create_default_context(cafile=ca) if self._url.startswith("https:") else True
         self._observe = observe
         self._session: aiohttp.ClientSession | None = None
@@ -43,7 +44,7 @@ class ArgoLogs:
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
         connector = aiohttp.TCPConnector(limit=0, ssl=self._tls)
-        self._session = aiohttp.ClientSession(timeout=timeout, headers=self._headers, connector=connector)
+        self._session = aiohttp.ClientSession(timeout=timeout, connector=connector)
         return self
 
     async def __aexit__(
@@ -68,8 +69,11 @@ class ArgoLogs:
         if log.container:
             query["container"] = log.container
         with our_errors():
-            async with self._session.get(path, params=query, allow_redirects=False) as response:
+            headers = {"Authorization": f"Bearer {self._token.token()}", "Accept": "application/json"}
+            async with self._session.get(path, params=query, headers=headers, allow_redirects=False) as response:
                 self._observe("log", "argocd", str(response.status))
+                if response.status == 401:
+                    self._token.expire()
                 if response.status != 200:
                     raise api_error(response.status, response.reason or "", "Argo CD refused its logs")
                 async with aclosing(lines(response)) as whole:

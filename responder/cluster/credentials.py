@@ -62,14 +62,18 @@ class TokenFile:
         self._due = -inf
         self._token = ""
 
-    async def refresh(self, configuration: Configuration) -> None:
+    def token(self) -> str:
+        """As it is now. Raises ``CredentialError``."""
         if monotonic() >= self._due:
             self._token = self._read() or self._token
             self._due = monotonic() + self._period
         if not self._token:
             self._due = -inf
             raise CredentialError(f"the token file {self._path} is missing or empty")
-        configuration.api_key["BearerToken"] = f"Bearer {self._token}"
+        return self._token
+
+    async def refresh(self, configuration: Configuration) -> None:
+        configuration.api_key["BearerToken"] = f"Bearer {self.token()}"
 
     def expire(self) -> None:
         self._due = -inf

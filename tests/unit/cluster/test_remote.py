@@ -13,7 +13,9 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from responder.cluster.argologs import ArgoLogs
+from responder.cluster.argologs import ArgoLogs, HookLog
+from responder.cluster.credentials import TokenFile
+from responder.cluster.errors import Unauthorized
 from responder.cluster.remote import ONLY, Pauses, RemoteRecorder
 from responder.config import Recorder as Limits
 from responder.core.argocd import (
@@ -110,9 +112,10 @@ class Far:
 @asynccontextmanager
 async def far(folder: Path, server: FaultServer) -> AsyncIterator[Far]:
     """A responder's recorder before that Argo CD; begun anew it is as after a restart."""
+    (folder / "token").write_text("project-token\n", encoding="utf-8")
     async with (
         await SqliteStore.open(folder / "responder.db", clock=WallClock()) as store,
-        ArgoLogs(server.url, "project-token", observe=lambda *_: None) as logs,
+        ArgoLogs(server.url, TokenFile(folder / "token"), observe=lambda *_: None) as logs,
         asyncio.TaskGroup() as group,
     ):
         it: Far
@@ -255,3 +258,16 @@ async def test_applications_of_other_clusters_and_old_operations_are_none_of_its
 
 def _ended_at(held: OperationRecord, at: datetime) -> OperationRecord:
     return msgspec.structs.replace(held, finished_at=at)
+
+
+async def test_a_token_that_was_replaced_is_read_again_when_the_old_one_is_refused(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old", encoding="utf-8")
+    log = HookLog("shop", "argocd", "shop", "shop", "db-migrate")
+    async with FaultServer() as server, ArgoLogs(server.url, TokenFile(token), observe=lambda *_: None) as logs:
+        server.will("GET", says(401, b"{}"), says(200, LAST))
+        with pytest.raises(Unauthorized):
+            await anext(logs.read(log, follow=False))
+        token.write_text("new", encoding="utf-8")
+        assert (await anext(logs.read(log, follow=False))).last
+    assert [seen.headers["Authorization"] for seen in server.requests] == ["Bearer old", "Bearer new"]
