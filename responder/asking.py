@@ -165,27 +165,42 @@ def _incidents(server: Server, arguments: Namespace) -> Iterator[dict[str, Any]]
 @asking
 def show_incident(server: Server, arguments: Namespace) -> int:
     incident = _incident(server, arguments)
-    app, found = incident["application"], incident["diagnosis"] or {}
-    lines = [
-        f"{incident['id']}  {incident['state']}  {app['namespace']}/{app['name']}",
-        f"  cause: {found.get('category', 'unknown')} ({found.get('confidence', 'guess')})",
-        f"  retry {found.get('retry', 'unknown')}: {found.get('retry_reason', 'not diagnosed yet')}",
-        f"  left behind: {found.get('state_left', 'unknown')}: {found.get('state_reason', '')}",
-        *(f"  {because['line']:>6} | {because['text']}" for because in found.get("because", ())),
-        *(f"  gap: {gap['source']}: {gap['reason']}" for op in incident["operations"] for gap in op["gaps"]),
-        *(line for decision in incident["decisions"] for line in _decision(decision)),
-        *([f"  now: {found['advice']}"] if found.get("advice") else []),
-    ]
     if arguments.json:
         _say(incident, "", as_json=True)
     else:
-        sys.stdout.writelines(plain(line) + "\n" for line in lines)
+        sys.stdout.writelines(plain(line) + "\n" for line in _shown(incident))
     return GOOD
 
 
+def _shown(incident: dict[str, Any]) -> Iterator[str]:
+    """What broke, why, may it run again, what is left, what now; then what was decided."""
+    app, found = incident["application"], incident["diagnosis"] or {}
+    yield f"{incident['id']}  {incident['state']}  {app['namespace']}/{app['name']}"
+    yield f"  {incident['opened_for']}"
+    yield f"  opened {incident['opened_at']}, owner {incident['owner'] or 'nobody named'}"
+    tool = " ".join(filter(None, (found.get("tool"), found.get("database"))))
+    yield f"  cause: {found.get('category', 'unknown')} ({found.get('confidence', 'guess')}){tool and f', {tool}'}"
+    yield f"  retry {found.get('retry', 'unknown')}: {found.get('retry_reason', 'not diagnosed yet')}"
+    yield f"  left behind: {found.get('state_left', 'unknown')}: {found.get('state_reason', '')}"
+    yield from (f"  {because['line'] or '':>6} | {because['text']}" for because in found.get("because", ()))
+    yield from (f"  gap: {gap['source']}: {gap['reason']}" for op in incident["operations"] for gap in op["gaps"])
+    told = {
+        "migration": found.get("migration"),
+        "impact": incident["impact"],
+        "changed": incident["changed"],
+        "now": found.get("advice"),
+        "begin with": found.get("command"),
+        "likely with": found.get("owner"),
+    }
+    yield from (f"  {name}: {text}" for name, text in told.items() if text)
+    for decision in incident["decisions"]:
+        yield from _decision(decision)
+
+
 def _decision(decision: dict[str, Any]) -> Iterator[str]:
-    result = decision["verdict"]["result"]
-    yield f"  {decision['action']} ({decision['mode']}, rule {decision['rule']}): {result}"
+    result, outcome = decision["verdict"]["result"], decision["outcome"]
+    came = f"; {': '.join(filter(None, (outcome['result'], outcome['detail'])))}" if outcome else ""
+    yield f"  {decision['action']} ({decision['mode']}, rule {decision['rule']}): {result}{came}"
     yield from (f"    {reason}" for reason in decision["verdict"]["reasons"])
     if result == "needs-approval":
         yield f"    responder decisions approve {decision['id']} --evidence {decision['evidence_version']}"

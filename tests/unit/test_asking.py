@@ -99,7 +99,11 @@ async def test_incidents_are_listed_and_shown(ask: Ask, world: World, capsys: py
     assert line.endswith("  retry unsafe  left partial")
     assert await ask("incidents", "show", incident) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith(f"{incident}  firing  argocd/orders\n  cause: ")
+    assert shown.startswith(f"{incident}  firing  argocd/orders\n  PreSync Job ")
+    assert "\n  opened 2026-11-21T03:00:00Z, owner platform\n  cause: constraint-violation (certain), laravel" in shown
+    assert "\n  impact: the version before still serves" in shown
+    assert "\n  now: " in shown.partition("\n  stop-retries (")[0]
+    assert "\n  likely with: app team\n" in shown
     assert "\n  retry unsafe: " in shown
     assert "\n  left behind: partial: " in shown
 
