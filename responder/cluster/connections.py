@@ -25,10 +25,9 @@ LINE_BYTES = 16 << 20
 class Connections:
     """``limit`` None: as many as are asked for. ``close`` ends every response still open."""
 
-    def __init__(self, configuration: Any, *, limit: int | None, trust_env: bool, user_agent: str) -> None:
+    def __init__(self, configuration: Any, *, limit: int | None, user_agent: str) -> None:
         self._configuration = configuration
         self._limit = limit
-        self._trust_env = trust_env
         self._user_agent = user_agent
         self._api: Any = None
         self._retired: Any = None
@@ -43,11 +42,9 @@ class Connections:
         self._configuration.connection_pool_maxsize = self._limit
         api: Any = ApiClient(self._configuration)
         api.user_agent = self._user_agent
-        # theirs always obeys HTTPS_PROXY and buffers 4 MiB for each stream
+        # theirs obeys HTTPS_PROXY, which in a Pod is meant for other hosts, and buffers 4 MiB for each stream
         theirs = api.rest_client.pool_manager
-        api.rest_client.pool_manager = aiohttp.ClientSession(
-            connector=theirs.connector, trust_env=self._trust_env, read_bufsize=READ_BUFFER
-        )
+        api.rest_client.pool_manager = aiohttp.ClientSession(connector=theirs.connector, read_bufsize=READ_BUFFER)
         theirs.detach()
         self._api, self._certificates = api, seen
 

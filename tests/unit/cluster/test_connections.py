@@ -45,6 +45,14 @@ async def test_an_authority_that_is_half_written_is_waited_for(tmp_path: Path) -
             assert await kubernetes.get(JOB, attempts=1) == b"{}"
 
 
+async def test_an_authority_without_key_identifiers_is_taken(tmp_path: Path) -> None:
+    """EKS has such; Python 3.13 refuses it unless told otherwise."""
+    async with FaultServer(write_authority(tmp_path, identified=False)) as server:
+        server.will("GET", says(200, b"{}"))
+        async with Kubernetes.from_url(server.url, ca=str(tmp_path / "ca.crt")) as kubernetes:
+            assert await kubernetes.get(JOB) == b"{}"
+
+
 async def test_a_stranger_with_another_authority_is_refused(tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     ours.mkdir()
