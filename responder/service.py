@@ -20,8 +20,9 @@ from responder import auditing
 from responder.app import Responder
 from responder.cluster.errors import ApiError
 from responder.cluster.lease import Lease, LeaseLostError
-from responder.config import Settings
+from responder.config import ConfigError, Settings
 from responder.connecting import connect
+from responder.core.nearest import suggest
 from responder.exits import COULD_NOT_ASK, GOOD
 from responder.metrics import Metrics
 from responder.ports import StoreError
@@ -40,23 +41,23 @@ def run_service(settings: Settings) -> int:
     except _CANNOT as error:
         return _ended_by(error)
     except BaseExceptionGroup as group:
-        cannot, other = group.split(_CANNOT)
+        cannot, other = group.split((*_CANNOT, ConfigError))
         if other is not None or cannot is None:
             raise
-        return _ended_by(_first(cannot))
+        first = _first(cannot)
+        if isinstance(first, ConfigError):
+            raise first from group
+        return _ended_by(first)
     return GOOD
 
 
-_CANNOT = (
-    StoreError,
-    ApiError,
-    OSError,
-    LeaseLostError,
-)  # a store in use, credentials that are none, a port that is taken
+_CANNOT = (StoreError, ApiError, OSError, LeaseLostError)  # a store in use, no credentials, a port that is taken
 
 
 def _ended_by(error: BaseException) -> int:
-    sys.stderr.write(f"{error}\n")
+    """A line for whoever started us; where it came from, for whoever has to find out why it ended in the night."""
+    log.critical("ended", exc_info=error)
+    sys.stderr.write(f"{str(error) or type(error).__name__}\n")
     return COULD_NOT_ASK
 
 
@@ -170,9 +171,12 @@ class JsonLines(logging.Formatter):
 
 
 def _log_as_json() -> None:
+    level, known = os.environ.get("RESPONDER_LOG_LEVEL", "INFO").upper(), logging.getLevelNamesMapping()
+    if level not in known:
+        raise ConfigError([f"RESPONDER_LOG_LEVEL: {level!r} is no level{suggest(level, known)}"])
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonLines())
-    logging.basicConfig(level=os.environ.get("RESPONDER_LOG_LEVEL", "INFO").upper(), handlers=[handler])
+    logging.basicConfig(level=level, handlers=[handler])
     logging.getLogger(auditing.LOGGER).setLevel(logging.INFO)  # however quiet the rest is
     # It quotes bytes of a request that it cannot parse, and those may be anybody's secret; faults of ours are logged
     # where requests are answered.

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from responder.config import ConfigError, Settings
 from responder.demo.api import Api
 from responder.demo.apiserver import ApiServer
 from responder.demo.objects import Objects
 from responder.demo.settings import prepare
-from responder.service import JsonLines
+from responder.service import JsonLines, run_service
 from responder.wallclock import WallClock
 from tests.service.process import write_config
 
@@ -52,6 +53,21 @@ async def test_credentials_that_are_none_are_said_in_one_line(tmp_path: Path) ->
     code, told = await serve(config)
     assert (code, len(told.splitlines())) == (4, 1)
     assert f"there is no kubeconfig at {tmp_path}/gone" in told
+
+
+async def test_a_token_that_is_not_there_is_bad_configuration_with_a_lease_too(
+    server: ApiServer, tmp_path: Path
+) -> None:
+    absent = {"static_tokens": [{"name": "dba", "token_file": "absent"}]}
+    config = write_config(tmp_path, server.url, RULES, lease={"enabled": True}, access=absent)
+    code, told = await serve(config)
+    assert (code, told) == (2, f"{tmp_path}/absent: secret cannot be read: No such file or directory\n")
+
+
+def test_a_log_level_that_is_none_is_bad_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESPONDER_LOG_LEVEL", "degub")
+    with pytest.raises(ConfigError, match="RESPONDER_LOG_LEVEL: 'DEGUB' is no level, did you mean DEBUG"):
+        run_service(Settings())
 
 
 def test_a_log_line_is_one_json_object_with_what_the_caller_added() -> None:
