@@ -11,7 +11,7 @@ import pytest
 
 from responder.config import Settings
 from responder.core.checkup import Finding, Severity
-from responder.doctoring import Visit, look, report, told, told_as_json
+from responder.doctoring import Visit, _connects, look, report, told, told_as_json
 from tests.unit.cluster.clinic import Clinic, clinic
 
 
@@ -66,6 +66,13 @@ async def test_a_receiver_that_does_not_answer(it: Clinic) -> None:
     (finding,) = [finding for finding in findings if finding.severity is Severity.WARNING]
     assert finding.id == "receiver-unreachable"
     assert "secret-path" not in str(finding)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1", "http://alerts:99999/", "https://alerts..example/", f"https://{'a' * 64}/"]
+)
+async def test_a_url_that_is_none_is_a_finding_and_no_traceback(url: str) -> None:
+    assert await _connects(url) == "its URL is none"
 
 
 async def test_a_store_that_is_not_there_and_a_secret_that_cannot_be_read(it: Clinic, tmp_path: Path) -> None:
