@@ -170,10 +170,12 @@ async def _connects(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        host.encode("idna")
+    except ValueError:
+        return "its URL is none"
+    try:
         async with asyncio.timeout(CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(host, port)
-    except ValueError:  # a port or a name that can be none
-        return "its URL is none"
     except OSError as error:  # TimeoutError is one
         return f"{host}:{port}: {error.strerror or 'no answer'}"
     writer.close()
