@@ -11,7 +11,7 @@ from responder.core.findings import Finding, Findings, LogLine, collect
 from responder.core.leftover import Left, assess
 from responder.core.logcause import Cause, find_cause
 from responder.core.signatures import Says, Signatures
-from responder.core.tooling import Tool
+from responder.core.tooling import SPEAK_LIKE, Tool
 
 __all__ = [
     "ALIASES",
@@ -30,12 +30,10 @@ _SHOWN = 12  # lines a diagnosis rests on, at most
 ALIASES = {
     "postgresql": "postgres", "pg": "postgres", "sqlite3": "sqlite", "cockroachdb": "cockroach", "sqlserver": "mssql"
 }  # fmt: skip
-_SPEAK_LIKE = {"mariadb": "mysql", "cockroach": "postgres", "yugabyte": "postgres", "dsql": "postgres"}
 _LONGEST = 2_000  # of a line that is shown
 _BESIDE_CODE = 2  # lines between an error's code and its message
-_ENDED_BY_SIGNAL = frozenset(
-    {130, 134, 137, 139, 143}
-)  # a loop that waits for its database may have got through before
+_ENDED_BY_SIGNAL = frozenset(range(129, 160))  # a loop that waits for its database may have got through before
+_NOT_OF_THE_TOOL = frozenset({124, 126, 127})  # `timeout` ended it; a shell could not run its last command
 _COMPLAINS = re.compile(
     r"(?i)\berror\b|\bfail(?:ed|ure)?\b|\bexception\b|\bfatal\b|\bdenied\b|\babort(?:ed)?\b|\bcannot\b"
 )
@@ -150,7 +148,7 @@ def _database(log: Findings, run: Run) -> str | None:
             votes[name] = votes.get(name, 0) + 1
         elif name:
             votes[name] = votes.get(name, 0) + 2
-    for name, speaks in _SPEAK_LIKE.items():
+    for name, speaks in SPEAK_LIKE.items():
         if name in votes:
             votes[name] += votes.pop(speaks, 0)
     return max(votes, key=lambda name: votes[name]) if votes else None
@@ -186,13 +184,22 @@ def _retry(cause: Cause, left: Left, tool: Tool | None, run: Run) -> tuple[Retry
         return Retry.UNKNOWN, "a statement failed, yet the tool reported success"
     if not cause.passes or _undecided(cause):
         return _futile(cause)
-    if tool is None:
-        return Retry.UNKNOWN, "the cause passes by itself, but the tool is not known"
-    if not cause.connecting and tool.stops_with not in (None, run.exit_code):
-        return Retry.UNKNOWN, f"{tool.name} may have gone on after the statement that failed"
-    if not left.shown:
-        return Retry.UNKNOWN, f"the cause passes by itself, but nothing proves that the run left nothing: {left.reason}"
+    if unproven := _unproven(cause, left, tool, run):
+        return Retry.UNKNOWN, unproven
     return Retry.SAFE, f"{cause.category.replace('-', ' ')} passes by itself, and {left.reason}"
+
+
+def _unproven(cause: Cause, left: Left, tool: Tool | None, run: Run) -> str:
+    """Why a cause that passes by itself is not enough to run it again."""
+    if run.exit_code in _NOT_OF_THE_TOOL:
+        return f"exit code {run.exit_code} is not the tool's own: something else ended the run"
+    if tool is None:
+        return "the cause passes by itself, but the tool is not known"
+    if not cause.connecting and tool.stops_with not in (None, run.exit_code):
+        return f"{tool.name} may have gone on after the statement that failed"
+    if not left.shown:
+        return f"the cause passes by itself, but nothing proves that the run left nothing: {left.reason}"
+    return ""
 
 
 def _undecided(cause: Cause) -> bool:

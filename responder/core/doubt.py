@@ -8,13 +8,13 @@ from responder.core.failure import Category
 from responder.core.findings import Finding, Findings
 from responder.core.logcause import Cause
 from responder.core.signatures import Says
-from responder.core.tooling import Tool
+from responder.core.tooling import SPEAK_LIKE, Tool
 
 _DATABASE = 28  # weight from which on a database speaks
 _BESIDE = frozenset(
     {
         "work", "trace", "commit", "cut", "other", "recording", "program", "item", "option", "ended", "began",
-        "connected", "opens", "did", "ran", "bare", "stage", "procedure",
+        "connected", "opens", "did", "ran", "bare", "stage", "procedure", "effect", "pooler",
     }
 )  # fmt: skip
 _NOT_AT_ITS_BEGINNING = frozenset({"frame", "late", "said", "line"})
@@ -57,6 +57,7 @@ def doubt(log: Findings, cause: Cause, tool: Tool | None, migration: str | None)
         or _beside(beside)
         or (_begun_again(log, cause, beside) or _ran_after(log, cause) if cause.passes else "")
         or _committing(log, cause, beside)
+        or _elsewhere(log, cause, beside)
     )
 
 
@@ -183,4 +184,17 @@ def _committing(log: Findings, cause: Cause, beside: Sequence[Finding]) -> str:
         return "the connection was lost while the transaction was committed: whether it was is not known"
     if any("frame" in f.groups for f in log.saying(Says.STARTED)):
         return "the migration commits by itself, and what it had committed until then is not shown"
+    return ""
+
+
+def _elsewhere(log: Findings, cause: Cause, beside: Sequence[Finding]) -> str:
+    """What no transaction of this database takes back, or gives back."""
+    begun = min((f.order for f in log.saying(Says.STARTED)), default=1 << 62)
+    if any("effect" in f.groups and f.order >= begun for f in beside):
+        return "the migration had told others what it did, which no transaction takes back"
+    if cause.category is Category.MIGRATION_LOCK_HELD and any("pooler" in f.groups for f in beside):
+        return "behind a pooler, the lock may be held by a session that is nobody's any more"
+    spoken = {f.signature.database for f in log.saying(Says.TOOL) if f.signature.database}
+    if not cause.connecting and len({SPEAK_LIKE.get(name, name) for name in spoken}) > 1:
+        return "the log speaks of two databases, and a transaction covers one"
     return ""

@@ -53,6 +53,10 @@ class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.scope.get(family(database) or "", Scope.STATEMENT)
 
 
+# Databases that speak another one's language, and do not behave as it does.
+SPEAK_LIKE = {"mariadb": "mysql", "cockroach": "postgres", "yugabyte": "postgres", "dsql": "postgres"}
+
+
 def family(database: str | None) -> str | None:
     """MariaDB and MySQL fail alike; CockroachDB and its like speak PostgreSQL but have no DDL rollback."""
     return "mysql" if database == "mariadb" else database
