@@ -209,13 +209,19 @@ def test_probes_ask_liveness_and_readiness_apart(pod: Manifest) -> None:
     assert pod["spec"]["terminationGracePeriodSeconds"] > 20  # SIGTERM drains within 20 s
 
 
+def test_the_one_replica_is_reached_while_it_is_not_ready() -> None:
+    """With the API server away webhooks are kept, pages shown, and the gate says pending."""
+    assert one(BASE / "service.yaml", "Service")["spec"]["publishNotReadyAddresses"] is True
+    assert one(BASE / "deployment.yaml", "Deployment")["spec"]["replicas"] == 1
+
+
 def test_configuration_and_rules_are_valid() -> None:
     settings = load_settings(BASE / "responder.yaml")
     rules = BASE / "rules.yaml"
     book = parse_rules(rules.read_text(encoding="utf-8"), str(rules), frozenset(r.name for r in settings.receivers))
     assert [rule.name for rule in book.rules] == [
-        "the database was away",
         "something was left behind",
+        "the database was away",
         "everything else",
     ]
     assert settings.actions.mode == book.mode == "shadow"
@@ -228,9 +234,18 @@ def test_the_configuration_finds_what_the_pod_mounts(pod: Manifest) -> None:
     assert settings.redaction.key_file is not None
     assert {str(path.parent) for path in [*secrets, settings.redaction.key_file]} == {mounts["tokens"]}
     assert settings.rules == BASE / "rules.yaml"  # beside it here, and in the ConfigMap that is mounted as one folder
+    config = next(volume for volume in pod["spec"]["volumes"] if volume["name"] == "config")
+    mounted = {source["configMap"]["name"] for source in config["projected"]["sources"]}
+    assert mounted == {made["name"] for made in documents(BASE / "kustomization.yaml")[0]["configMapGenerator"]}
     assert settings.store.url == f"sqlite://{mounts['store']}/responder.db"
     assert pod["spec"]["containers"][0]["args"] == ["serve", "--config", f"{mounts['config']}/responder.yaml"]
     assert mounts.keys() == {volume["name"] for volume in pod["spec"]["volumes"]}
+
+
+def test_a_change_of_the_configuration_rolls_the_pod_and_a_change_of_the_rules_does_not() -> None:
+    generators = documents(BASE / "kustomization.yaml")[0]["configMapGenerator"]
+    unhashed = {g["name"]: g["options"].get("disableNameSuffixHash", False) for g in generators}
+    assert unhashed == {"hook-responder-config": False, "hook-responder-rules": True}
 
 
 def test_the_secret_s_keys_are_those_that_the_instructions_make() -> None:
