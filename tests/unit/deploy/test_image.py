@@ -1,5 +1,8 @@
 import re
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -55,8 +58,27 @@ def test_it_runs_as_nobody_in_particular_the_same_as_the_deployment_says(instruc
 
 
 def test_bytecode_is_made_in_the_build_for_the_root_filesystem_is_read_only(instructions: list[Instruction]) -> None:
-    assert any("compileall" in rest and "unchecked-hash" in rest for word, rest in instructions if word == "RUN")
+    made = [yaml.safe_load(rest) for word, rest in instructions if word == "RUN" and "bytecode.py" in rest]
+    copied = [rest.split()[1:] for word, rest in final_stage(instructions) if word == "COPY"]
+    assert made == [["python", "bytecode.py", "/opt/responder/lib", "/usr/local/lib"]]
+    assert copied == [["/opt/responder", "/opt/responder"], ["/opt/bytecode", "/opt/bytecode"]]
+    assert sum("PYTHONPYCACHEPREFIX=/opt/bytecode" in rest for word, rest in instructions if word == "ENV") == 2
     assert not [rest for word, rest in final_stage(instructions) if word == "RUN"]
+
+
+def test_the_bytecode_is_never_checked_and_the_kubernetes_client_has_no_docstrings(tmp_path: Path) -> None:
+    library = tmp_path / "lib"
+    for name in ("kubernetes_asyncio/client/models/job.py", "kubernetes_asyncio/config/kube.py", "aiohttp/web.py"):
+        (library / name).parent.mkdir(parents=True)
+        (library / name).write_text('"""What it is."""\n', encoding="utf-8")
+    names = ("kubernetes_asyncio.client.models.job", "kubernetes_asyncio.config.kube", "aiohttp.web")
+    program = f"from importlib import import_module as load; print([load(name).__doc__ for name in {names!r}])"
+    env = {"PYTHONPYCACHEPREFIX": str(tmp_path / "bytecode"), "PYTHONPATH": str(library)}
+    subprocess.run([sys.executable, ROOT / "deploy/bytecode.py", library], check=True, env=env)
+    for source in library.rglob("*.py"):
+        source.write_text("not Python, and nobody looks", encoding="utf-8")
+    done = subprocess.run([sys.executable, "-S", "-c", program], check=True, env=env, capture_output=True, text=True)
+    assert done.stdout == "[None, 'What it is.', 'What it is.']\n"
 
 
 def test_it_starts_the_service_without_a_shell(instructions: list[Instruction]) -> None:
