@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from responder.core.incident import Incident
 from responder.core.promotion import Block
 from responder.ports import AppendAudit, AuditEntry, Clock, IncidentPage, IncidentQuery, Keep, Wakeup, Write
 from responder.store import backup, reads, retention
+from responder.store.errors import translated
 from responder.store.lock import Lock
 from responder.store.readers import Readers
 from responder.store.schema import connect, create, migrate
@@ -163,12 +165,14 @@ class SqliteStore:
 def _prepared(path: Path, now: datetime, limits: Limits) -> sqlite3.Connection:
     """The writer's connection to a file of the newest schema."""
     create(path)
-    connection = connect(path, busy=limits.busy, write=True)
     try:
-        migrate(connection, path)
-        if "installed_at" not in reads.settings(connection):
-            put_setting(connection, "installed_at", now.isoformat())
-    except BaseException:
-        connection.close()
-        raise
+        with ExitStack() as opened:
+            connection = connect(path, busy=limits.busy, write=True)
+            opened.callback(connection.close)
+            migrate(connection, path)
+            if "installed_at" not in reads.settings(connection):
+                put_setting(connection, "installed_at", now.isoformat())
+            opened.pop_all()
+    except sqlite3.Error as error:
+        raise translated(error, path) from error
     return connection

@@ -53,3 +53,8 @@ async def test_nobody_else_may_read_it(store: SqliteStore, path: Path) -> None:
     modes = {p.name: p.stat().st_mode & 0o777 for p in path.parent.iterdir()}
     assert set(modes) == {"responder.db", "responder.db-wal", "responder.db-shm", "responder.db.lock"}
     assert set(modes.values()) == {0o600}
+
+
+async def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be opened"):
+        await SqliteStore.open(tmp_path, clock=StandingClock())
