@@ -160,7 +160,7 @@ class Redaction(Model):
 class ReceiverConfig(Model):
     name: Name
     type: Literal["alertmanager", "webhook", "slack"]
-    urls: tuple[str, ...] = ()
+    urls: tuple[Annotated[str, Field(min_length=1), AfterValidator(_web_address)], ...] = ()
     url_file: Path | None = None  # when the URL is itself a secret (Slack)
     secret_file: Path | None = None  # signing secret (webhook)
     token_file: Path | None = None  # bearer token

@@ -63,6 +63,10 @@ def test_values_are_read_in_the_units_that_people_write() -> None:
         ),
         ("receivers: [{name: A b, type: slack}]", "responder.yaml:1:20: receivers.0.name: a name is written with"),
         (
+            "receivers: [{name: a, type: webhook, urls: ['alerts:9093']}]",
+            "responder.yaml:1:45: receivers.0.urls.0: expected an address that begins with https:// or http://",
+        ),
+        (
             "receivers: [{name: a, type: pager, urls: ['http://a']}]",
             "responder.yaml:1:29: receivers.0.type: expected 'alertmanager', 'webhook' or 'slack'",
         ),

@@ -18,6 +18,7 @@ URL = "https://hooks.example.com/T0KEN-in-the-path"
 def secrets(tmp_path: Path) -> Path:
     (tmp_path / "key").write_text(f"whsec_{base64.b64encode(bytes(32)).decode()}\n")
     (tmp_path / "url").write_text(f"{URL}\n")
+    (tmp_path / "no-url").write_text("hooks.example.com/T0KEN-in-the-path\n")
     (tmp_path / "token").write_text("t0ken\n")
     (tmp_path / "short").write_text("whsec_c2hvcnQ=\n")
     (tmp_path / "empty").write_text("\n")
@@ -60,7 +61,7 @@ def test_none_configured_is_none_built() -> None:
         ),
         ({"type": "slack", "urls": [URL, URL]}, "type slack takes one URL: make a receiver of each"),
         ({"type": "slack", "url_file": "empty"}, "empty: secret is empty"),
-        ({"type": "slack", "urls": ["hooks.example.com/T0KEN-in-the-path"]}, "a URL starts with https:// or http://"),
+        ({"type": "slack", "url_file": "no-url"}, "a URL starts with https:// or http://"),
         ({"type": "slack", "urls": [URL], "template": "broken.j2"}, "broken.j2:1:1: fails on a sample alert"),
         ({"type": "slack", "urls": [URL], "template": "gone.j2"}, "gone.j2: cannot be read"),
         ({"type": "alertmanager", "urls": [URL], "token_file": "empty"}, "empty: secret is empty"),
