@@ -51,6 +51,7 @@ def test_the_message_of_a_json_line_stands_first() -> None:
         ("10:00:00.123 [main] WARN  o.e.Migrate - connection refused", Tone.QUIET),
         ("10:00:00.123 [main] DEBUG o.e.Migrate - connection refused", Tone.SILENT),
         ('NOTICE:  relation "x" already exists, skipping', Tone.SILENT),
+        ('{"level":"error","msg":"skipping applying migrations on database default, encountered: x"}', Tone.LOUD),
         ('level=info msg="connection refused"', Tone.QUIET),
         ('{"level":"warn","msg":"connection refused"}', Tone.QUIET),
         ("connection refused, retrying in 2s", Tone.QUIET),
