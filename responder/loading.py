@@ -86,6 +86,7 @@ class Loader:
 
     async def start(self) -> None:
         """From what is recorded: after ``kill -9``, or when the store knows better, everything goes on from here."""
+        asked_at = self._clock.now()
         settings = await self._store.settings()
         incidents = await self._all(IncidentQuery(states=_OPEN, limit=500))
         back: list[Incident] = []
@@ -100,7 +101,7 @@ class Loader:
             self.installed_at = datetime.fromisoformat(installed)
         self.restored = settings.get("restored") == "true"
         self.demotions = _demotions(settings)
-        self.incidents.replace(incidents, back)
+        self.incidents.replace(incidents, back, asked_at=asked_at)
         self.blocks = {b.id: b for b in blocks}
         self.acting = {}
         for action in (*actions, *under_way):

@@ -23,15 +23,18 @@ class Incidents:
         self._of_cause: dict[str, dict[str, Incident]] = {}
         self._closed: OrderedDict[str, Incident] = OrderedDict()  # the newest of each Application uid
 
-    def replace(self, stored: Iterable[Incident], back: Iterable[Incident]) -> None:
+    def replace(self, stored: Iterable[Incident], back: Iterable[Incident], *, asked_at: datetime) -> None:
         """The store knows better, but for what was kept since it was asked. ``back``: closed children of parents."""
-        held = {i.id: i for i in self.open.values()}
+        known = {i.id: i for i in stored}
+        for mine in (*self.open.values(), *self._closed.values()):
+            held = known.get(mine.id)
+            if mine.updated_at >= (asked_at if held is None else held.updated_at):
+                known[mine.id] = mine
         self.open.clear()
         self._of_app.clear()
         self._of_cause.clear()
-        for incident in stored:
-            mine = held.get(incident.id, incident)
-            self.keep(mine if mine.updated_at > incident.updated_at else incident)
+        for incident in sorted(known.values(), key=lambda i: i.state.open):  # one may follow another of its Application
+            self.keep(incident)
         for incident in back:
             self._closed.setdefault(incident.app_uid, incident)
 
