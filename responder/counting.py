@@ -1,5 +1,6 @@
 """What one step tells the metrics; and webhooks that should have come."""
 
+from collections import OrderedDict
 from datetime import datetime, timedelta
 
 from responder.core.argocd import AppKey
@@ -10,17 +11,21 @@ from responder.metrics import Metrics
 from responder.ports import Clock
 
 _GRACE = timedelta(seconds=60)
+_REMEMBERED = 10_000  # Applications that were heard of: a webhook may name any
 
 
 class Tally:
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
         self._clock = clock
-        self._heard: dict[AppKey, datetime] = {}
+        self._heard: OrderedDict[AppKey, datetime] = OrderedDict()  # the newest last
         self._awaited: dict[AppKey, datetime] = {}  # a webhook is expected until then
 
     def heard(self, key: AppKey) -> None:
         self._heard[key] = self._clock.now()
+        self._heard.move_to_end(key)
+        if len(self._heard) > _REMEMBERED:
+            self._heard.popitem(last=False)
 
     def awaited(self, key: AppKey) -> datetime | None:
         return self._awaited.get(key)
