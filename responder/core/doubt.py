@@ -8,13 +8,13 @@ from responder.core.failure import Category
 from responder.core.findings import Finding, Findings
 from responder.core.logcause import Cause
 from responder.core.signatures import Says
-from responder.core.tooling import SPEAK_LIKE, Tool
+from responder.core.tooling import SPEAK_LIKE, Runtime, Tool
 
 _DATABASE = 28  # weight from which on a database speaks
 _BESIDE = frozenset(
     {
         "work", "trace", "commit", "cut", "other", "recording", "program", "item", "option", "ended", "began",
-        "connected", "opens", "did", "ran", "bare", "stage", "procedure", "effect", "pooler",
+        "connected", "opens", "did", "ran", "bare", "stage", "procedure", "effect", "pooler", "committed", *Runtime,
     }
 )  # fmt: skip
 _NOT_AT_ITS_BEGINNING = frozenset({"frame", "late", "said", "line"})
@@ -58,6 +58,7 @@ def doubt(log: Findings, cause: Cause, tool: Tool | None, migration: str | None)
         or (_begun_again(log, cause, beside) or _ran_after(log, cause) if cause.passes else "")
         or _committing(log, cause, beside)
         or _elsewhere(log, cause, beside)
+        or (_another(log, cause, tool, beside) if tool is not None and not cause.connecting else "")
     )
 
 
@@ -189,7 +190,9 @@ def _committing(log: Findings, cause: Cause, beside: Sequence[Finding]) -> str:
 
 def _elsewhere(log: Findings, cause: Cause, beside: Sequence[Finding]) -> str:
     """What no transaction of this database takes back, or gives back."""
-    begun = min((f.order for f in log.saying(Says.STARTED)), default=1 << 62)
+    begun = _begun(log)
+    if any("committed" in f.groups and f.order > begun for f in beside):
+        return "something was committed after the migration had begun"
     if any("effect" in f.groups and f.order >= begun for f in beside):
         return "the migration had told others what it did, which no transaction takes back"
     if cause.category is Category.MIGRATION_LOCK_HELD and any("pooler" in f.groups for f in beside):
@@ -198,3 +201,18 @@ def _elsewhere(log: Findings, cause: Cause, beside: Sequence[Finding]) -> str:
     if not cause.connecting and len({SPEAK_LIKE.get(name, name) for name in spoken}) > 1:
         return "the log speaks of two databases, and a transaction covers one"
     return ""
+
+
+def _another(log: Findings, cause: Cause, tool: Tool, beside: Sequence[Finding]) -> str:
+    """Who failed after the migration had begun may not be who ran it."""
+    at = cause.finding.order if cause.finding is not None else None
+    if any(f.order == at and f.signature.tool not in (None, "", tool.name) for f in log.found):
+        return f"what failed says so in other words than {tool.name} does"
+    spoken = {group for f in beside if f.order >= _begun(log) for group in f.groups} & set(Runtime)
+    if tool.runtime is not None and spoken - {tool.runtime}:
+        return f"a program failed that is written in another language than {tool.name}"
+    return ""
+
+
+def _begun(log: Findings) -> int:
+    return min((f.order for f in log.saying(Says.STARTED)), default=1 << 62)

@@ -29,6 +29,20 @@ class Lock(StrEnum):
     TABLE = "table"  # a row: outlives a process that was killed or lost its connection
 
 
+class Runtime(StrEnum):
+    """What a tool is written in, which its traces show."""
+
+    PYTHON = "python"
+    RUBY = "ruby"
+    JAVA = "java"
+    GO = "go"
+    NODE = "node"
+    PHP = "php"
+    RUST = "rust"
+    DOTNET = "dotnet"
+    ELIXIR = "elixir"
+
+
 class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One migration tool."""
 
@@ -46,6 +60,7 @@ class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prints: bool = False  # prints every statement as it is sent, when it prints any
     marks_failed: tuple[str, ...] = ()  # families on which a failed migration leaves a marker that refuses the next run
     lock: Lock = Lock.NONE
+    runtime: Runtime | None = None
     commands: tuple[str, ...] = ()  # words in a container's command that mean this tool
     advice: dict[str, str] = {}  # by category or state left
 
