@@ -35,7 +35,6 @@ from responder.cluster.errors import (
     our_errors,
     refused,
 )
-from responder.cluster.wire import continue_token
 
 __all__ = [
     "JSON",
@@ -177,30 +176,16 @@ class Kubernetes:
         except ValueError:
             return None
 
-    async def list_pages(
-        self, path: str, query: Query = (), *, accept: str = JSON, limit: int = 500, deadline: float = 60.0
-    ) -> AsyncIterator[bytes]:
-        """``deadline`` is for each page. An expired continue token is Gone: begin again."""
-        token = ""
-        while True:
-            page_query = [*query, ("limit", limit), *([("continue", token)] if token else [])]
-            page = await self.get(path, page_query, accept=accept, deadline=deadline, verb="list")
-            yield page
-            token = continue_token(page)
-            if not token:
-                return
-
-    async def create(self, path: str, body: bytes, *, query: Query = (), deadline: float = 10.0) -> bytes:
-        return await self._call("create", "POST", path, query, {"Content-Type": JSON}, body=body, deadline=deadline)
+    async def create(self, path: str, body: bytes, *, deadline: float = 10.0) -> bytes:
+        return await self._call("create", "POST", path, (), {"Content-Type": JSON}, body=body, deadline=deadline)
 
     async def replace(self, path: str, body: bytes, *, deadline: float = 10.0) -> bytes:
         """``body`` is the whole object with the resourceVersion that was read: 409 when it has changed since."""
         return await self._call("update", "PUT", path, (), {"Content-Type": JSON}, body=body, deadline=deadline)
 
-    async def merge_patch(self, path: str, body: bytes, *, strict: bool = True, deadline: float = 10.0) -> bytes:
-        """``strict``: a field the server does not know is 422; otherwise it would be dropped with 200."""
-        query = [("fieldValidation", "Strict")] if strict else []
-        headers = {"Content-Type": MERGE_PATCH}
+    async def merge_patch(self, path: str, body: bytes, *, deadline: float = 10.0) -> bytes:
+        """Strict: a field the server does not know is 422; otherwise it would be dropped with 200."""
+        query, headers = [("fieldValidation", "Strict")], {"Content-Type": MERGE_PATCH}
         return await self._call("patch", "PATCH", path, query, headers, body=body, deadline=deadline)
 
     async def delete(self, path: str, body: bytes = b"{}", *, deadline: float = 10.0) -> bytes:
@@ -234,8 +219,6 @@ class Kubernetes:
         since_time: str | None = None,
         previous: bool = False,
         follow: bool = True,
-        tail_lines: int | None = None,
-        limit_bytes: int | None = None,
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Chunks as they come, each line stamped by the kubelet; lines and UTF-8 may be cut anywhere.
 
@@ -249,8 +232,8 @@ class Kubernetes:
             ("follow", follow),
             ("previous", previous),
         ]
-        optional = {"sinceTime": since_time, "tailLines": tail_lines, "limitBytes": limit_bytes}
-        query += [(name, value) for name, value in optional.items() if value is not None]
+        if since_time is not None:
+            query.append(("sinceTime", since_time))
         timeout = aiohttp.ClientTimeout(
             total=None if follow else WHOLE_LOG_SECONDS,
             sock_connect=CONNECT_SECONDS,

@@ -6,13 +6,15 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from responder.cluster.client import Kubernetes
+from responder.cluster.client import Kubernetes, Query
 from responder.cluster.errors import UNREADABLE, ApiError, Forbidden, NotFound
 from responder.cluster.wire import decoders
 from responder.core.checkup import Document
 from responder.core.hookwire import Wire
 
 MOST: Final = 20_000  # objects of a kind that are looked at
+PAGE: Final = 500
+PAGE_SECONDS: Final = 60.0
 
 T = TypeVar("T")
 
@@ -110,11 +112,15 @@ class Reading:
     ) -> list[T] | None:
         found: list[T] = []
         decode, _ = decoders(kind, _as_it_is)
+        more: Sequence[tuple[str, str]] = ()
         try:
-            async for page in self._kubernetes.list_pages(path, query):
-                found += decode(page).items
-                if len(found) >= MOST:
+            while len(found) < MOST:
+                asked: Query = [*query, ("limit", PAGE), *more]
+                page = decode(await self._kubernetes.get(path, asked, deadline=PAGE_SECONDS, verb="list"))
+                found += page.items
+                if not page.continue_:
                     break
+                more = [("continue", page.continue_)]
         except (ApiError, *UNREADABLE) as error:
             self._refused(what, error)
             return None

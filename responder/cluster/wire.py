@@ -6,7 +6,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from responder.cluster.errors import UNREADABLE, ApiError, Status
+from responder.cluster.errors import Status
 
 DEEPEST: Final = 100  # nothing that is read lies deeper
 
@@ -52,26 +52,9 @@ class _Object(msgspec.Struct):
     metadata: _ObjectMeta = msgspec.field(default_factory=_ObjectMeta)
 
 
-class _PagedMeta(msgspec.Struct):
-    continue_: str = msgspec.field(name="continue", default="")
-
-
-class _Paged(msgspec.Struct):
-    metadata: _PagedMeta
-
-
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _OBJECT = msgspec.json.Decoder(_Object)
 _STATUS = msgspec.json.Decoder(Status)
-_PAGED = msgspec.json.Decoder(_Paged)
-
-
-def continue_token(page: bytes) -> str:
-    """Of a list's page; empty when it is the last. Raises ``ApiError``."""
-    try:
-        return _PAGED.decode(page).metadata.continue_
-    except UNREADABLE:
-        raise ApiError(200, "Malformed", "the answer is not a Kubernetes list") from None
 
 
 def decoders(wire: type[W], trim: Callable[[W], T]) -> tuple[Callable[[bytes], Page[T]], Callable[[bytes], Event[T]]]:
