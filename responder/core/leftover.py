@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from responder.core import sent
+from responder.core import naming, sent
 from responder.core.doubt import doubt
 from responder.core.failure import Category, StateLeft
 from responder.core.findings import Finding, Findings
@@ -22,11 +22,6 @@ _HARMLESS_BEFORE = frozenset(
 # What a tool says before it begins.
 _REFUSALS = frozenset({Category.HISTORY_CONFLICT, Category.CHECKSUM_MISMATCH, Category.MIGRATION_LOCK_HELD})
 _RAISED = frozenset({Category.CODE_ERROR, Category.IMPORT_ERROR, Category.MISSING_CONFIG})
-_OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition|backfill|batch|chunk|populate")
-_BATCHES = re.compile(r"(?i)backfill|batch|chunk|populate")
-_NO_NAME = re.compile(r"(?:.*\\)?(?:Version|Migration)?[\d._-]*")  # a number, as Doctrine and MikroORM call theirs
-_CONCURRENTLY = re.compile(r"(?i)concurrently")
-_TWO_THINGS = re.compile(r"[a-z0-9](?:_and_|-and-|And[A-Z]| and )|_and_", re.ASCII)
 _LATE = frozenset({"frame", "late", "said"})
 _DATABASE = 28  # weight from which on a database speaks
 # A class, its method, the first statement: the earliest line, and no loop around it.
@@ -169,7 +164,7 @@ def _not_taken_back(run: _Run) -> Left | None:
     if run.cause.category in _HARMLESS_BEFORE:
         return None
     kept = [f for f in run.log.saying(Says.KEPT) if f.signature.left is not None or family(run.database) == "postgres"]
-    named = _CONCURRENTLY.search(run.migration or "") is not None  # no transaction would have taken it
+    named = naming.concurrently(run.migration or "")  # no transaction would have taken it
     if (kept or (named and family(run.database) == "postgres")) and run.begun:
         return Left(
             StateLeft.PARTIAL, "a statement outside any transaction was running; an invalid index may stay behind"
@@ -252,14 +247,19 @@ def _covered(run: _Run) -> bool:
     """Tools let a migration opt out of its transaction (Django's `atomic = False`, goose's NO TRANSACTION, Alembic's
     `autocommit_block`), and few say so when it fails. People do so for what no transaction takes: an index built
     CONCURRENTLY, VACUUM, a value of an enum; and for backfills, which commit each batch. Such a statement in the log is
-    never safe (see `_not_taken_back`); where the tool hides its statements, the migration's name may warn, and a number
-    is no name. What is left is a migration without any need to opt out, and none that could be told from an ordinary
-    one: it is believed to be one.
+    never safe (see `_not_taken_back`); where the tool hides its statements, the migration's name may warn, by what it
+    names beside the statement that failed, and a number is no name. What is left is a migration without any need to opt
+    out, or with one statement alone, and none that could be told from an ordinary one: it is believed to be one.
     """
     if run.tool is not None and run.tool.silent_end and not _own_words(run):
         return False
-    named = run.migration is None or not _NO_NAME.fullmatch(run.migration)
-    return _rolled_back(run) or (named and not _OUTSIDE.search(run.migration or ""))
+    failed = run.cause.finding.line.text if run.cause.finding is not None else ""
+    named = run.migration is None or not naming.is_number(run.migration)
+    return _rolled_back(run) or (named and not any(_may_opt_out(name, failed) for name in _names(run)))
+
+
+def _may_opt_out(name: str, failed: str) -> bool:
+    return naming.needs_no_transaction(name) or naming.two_things(name) or naming.more_than(name, failed)
 
 
 def _own_words(run: _Run) -> bool:
@@ -285,7 +285,7 @@ def _by_statement(run: _Run, tool: Tool) -> Left:
     if run.started and (tool.steps or _at_first_line(run)):
         reason = f"{tool.name} prints how far it came, and had done no statement"
         return Left(StateLeft.NONE, reason, shown=_at_first_line(run) and not _may_be_several(run))
-    if any(_TWO_THINGS.search(name) for name in _names(run)):
+    if any(naming.two_things(name) for name in _names(run)):
         return Left(StateLeft.PARTIAL, f"{keeps}, and {run.migration} does more than one thing")
     return Left(StateLeft.NONE, f"the log shows no statement before the failing one; look all the same, for {keeps}")
 
@@ -331,7 +331,7 @@ def _may_be_several(run: _Run) -> bool:
     if family(run.database) == "postgres":
         return not _covered(run)
     printed = any("call" in f.groups for f in run.log.saying(Says.TOOL))
-    return not printed and _BATCHES.search(run.migration or "") is not None
+    return not printed and naming.in_batches(run.migration or "")
 
 
 def _names(run: _Run) -> list[str]:

@@ -21,7 +21,8 @@ _CATALOG = re.compile(
     r'(?:["`]?(?:information_schema|pg_constraint|pg_class|pg_namespace)\b|current_(?:schema|database)\(\))[^;]*$'
     r"|: select (?:database|version)\(\)(?: as \S+)?$"
 )
-_SEVERAL = re.compile(r"(?i): (?:call|do|begin|declare|exec\w*)\b|;\s*[a-z]")  # what one of these did is not shown
+# What one of these did is not shown.
+_SEVERAL = re.compile(r"(?i)(?::|Engine\]?) (?:call|do|begin|declare|exec\w*)\b|;\s*[a-z]")
 
 
 def word(statement: Finding) -> str:
