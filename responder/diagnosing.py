@@ -1,10 +1,13 @@
 """``responder diagnose``: a log file to a diagnosis, in bounded memory, redacted before anything is shown."""
 
+import codecs
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -19,7 +22,7 @@ from responder.shipped import signatures
 from responder.terminal import plain
 
 _SHOWN = 160  # of a line, where signatures are explained
-_LONGEST_LINE = 64 << 10  # bytes; the rest of a longer line is not looked at
+_LONGEST_LINE = 64 << 10  # characters; the rest of a longer line is not looked at
 
 
 class Finding(msgspec.Struct):
@@ -66,11 +69,21 @@ def _read(name: str) -> Iterator[str]:
     """Lines without their ends; an over-long one is cut, what follows its cut is skipped."""
     opened = nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb")  # noqa: SIM115, PTH123 - entered below
     with opened as file:
-        while line := file.readline(_LONGEST_LINE):
-            rest = line
-            while rest and not rest.endswith(b"\n"):
-                rest = file.readline(_LONGEST_LINE)
-            yield line.rstrip(b"\r\n").decode(errors="replace")
+        text = io.TextIOWrapper(file, encoding=_encoding(file), errors="replace", newline="\n")
+        try:
+            while line := text.readline(_LONGEST_LINE):
+                rest = line
+                while rest and not rest.endswith("\n"):
+                    rest = text.readline(_LONGEST_LINE)
+                yield line.rstrip("\r\n")
+        finally:
+            text.detach()  # else it closes standard input
+
+
+def _encoding(file: BinaryIO) -> str:
+    """PowerShell's ``>`` writes UTF-16."""
+    begin = file.peek(2)[:2] if isinstance(file, io.BufferedReader) else b""
+    return "utf-16" if begin in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _finding(name: str, found: Diagnosis, why: Explanation | msgspec.UnsetType) -> Finding:

@@ -101,7 +101,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(
 def test_standard_input_is_a_file_too_and_is_read_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path(LOCK).read_bytes())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(Path(LOCK).read_bytes()))))
     assert main(["diagnose", "--json", "-", "-"]) == 0
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert (first["file"], first["category"], second["category"]) == ("-", "lock-timeout", "none")

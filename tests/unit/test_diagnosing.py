@@ -72,6 +72,17 @@ def test_what_is_no_log_is_judged_too(tmp_path: Path, content: bytes) -> None:
     assert diagnose_file(str(log), exit_code=1, database=None).retry == "unknown"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_log_is_read_as_windows_saves_it_too(encoding: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    log.write_bytes(f'{mark}BEGIN\r\nERROR:  relation "Größe" already exists\r\n'.encode(encoding))
+    finding = diagnose_file(str(log), exit_code=1, database="postgres")
+    assert (finding.category, finding.because) == (
+        "already-exists", [{"line": 2, "text": 'ERROR:  relation "Größe" already exists'}],
+    )  # fmt: skip
+
+
 def test_a_name_that_is_no_text_can_be_shown(tmp_path: Path) -> None:
     log = os.fsdecode(os.fsencode(tmp_path) + b"/log-\xff")
     Path(log).write_bytes(b"ok\n")
