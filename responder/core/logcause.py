@@ -15,6 +15,8 @@ _PASSING = frozenset(
         Category.LOCK_TIMEOUT, Category.DEADLOCK, Category.SERVER_SHUTDOWN,
     }
 )  # fmt: skip
+_UNREACHED = frozenset({Category.DNS_FAILURE, Category.CONNECTION_REFUSED, Category.CONNECTION_TIMEOUT})
+_ANSWERED = frozenset({Category.AUTH_FAILED, Category.DATABASE_MISSING, Category.TOO_MANY_CONNECTIONS})
 _CANNOT_WRITE = frozenset({Category.READ_ONLY, Category.PERMISSION_DENIED, Category.DISK_FULL})
 _PROGRESS = (Says.STARTED, Says.FINISHED, Says.STEP, Says.READY, Says.DONE)
 _ECHO = 10  # weights below are consequences: never a cause where there is another
@@ -117,10 +119,12 @@ def _standing(log: Findings, failures: list[Finding]) -> list[Finding]:
     sent = [f for f in failures if not f.connecting and not f.quiet and f.signature.weight >= _STATEMENT]
     sent = [f for f in sent if refusals.get(f.order, 0) <= f.signature.weight]  # one line, read in two ways
     latest = {f.category: f.order for f in sent}
+    turned_away = max((f.order for f in failures if f.category in _ANSWERED and not f.quiet), default=last)
 
     def over(complaint: Finding) -> bool:  # a statement was sent later; the same complaint again is its echo
         later = (order for category, order in latest.items() if category is not complaint.category)
-        return complaint.order < max((last, *later))
+        answered = turned_away if complaint.category in _UNREACHED else last
+        return complaint.order < max((last, answered, *later))
 
     standing = [f for f in failures if not (f.connecting and over(f))]
     if standing and all(f.category is Category.CODE_ERROR and f.signature.weight < _GENERIC for f in standing):

@@ -46,7 +46,7 @@ _LOGFMT = re.compile(r"(?i)\b(?:level|lvl|severity)=\"?(?P<level>\w+)")
 _TOLERATED = re.compile(
     r"(?i)(?<!you've )(?<!commands )\b(?:skipping(?! applying migrations)|skipped|ignored|ignoring|non-fatal)\b"
 )
-_REPEATED = re.compile(r"(?i)\b(?:retrying|will retry|retry in|trying again in|not ready|still waiting)\b")
+_REPEATED = re.compile(r"(?i)\b(?:retrying|will retry|retry (?:in|after)|trying again in|not ready|still waiting)\b")
 # The database server's own log, run beside the migration: it repeats what the client says.
 _SERVER = re.compile(
     r"\[\d+\](?: \S+@\S+)?(?: \[\w+\])?:? +(?:LOG|ERROR|FATAL|STATEMENT|DETAIL|HINT|PANIC|WARNING|CONTEXT):  "

@@ -29,6 +29,7 @@ GONE = 'ERROR:  relation "x" does not exist'
         (GONE, 0, Category.MISSING_OBJECT, Confidence.CERTAIN),
         (f"WARN {REFUSED}", 1, Category.CONNECTION_REFUSED, Confidence.GUESS),
         (f"{REFUSED}\n{GONE}", 1, Category.MISSING_OBJECT, Confidence.CERTAIN),
+        (f'{REFUSED}\nFATAL:  database "ledger" does not exist', 1, Category.DATABASE_MISSING, Confidence.CERTAIN),
         (REFUSED, 0, Category.NONE, Confidence.CERTAIN),
         ("working", 137, Category.KILLED, Confidence.CERTAIN),
         (GONE, 137, Category.MISSING_OBJECT, Confidence.CERTAIN),

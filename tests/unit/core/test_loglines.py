@@ -55,6 +55,7 @@ def test_the_message_of_a_json_line_stands_first() -> None:
         ('level=info msg="connection refused"', Tone.QUIET),
         ('{"level":"warn","msg":"connection refused"}', Tone.QUIET),
         ("connection refused, retrying in 2s", Tone.QUIET),
+        ("failed to connect to tcp://db:5432, retry after 2 seconds: connection refused", Tone.QUIET),
         ("FATAL:  role does not exist", Tone.LOUD),
         (" [warning] You have 1 previously executed migration that is not registered", Tone.QUIET),
         (">  [notice] Update started: ledger_update_9001", Tone.SILENT),
