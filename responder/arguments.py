@@ -38,11 +38,12 @@ def needs_config(parser: argparse.ArgumentParser) -> None:
 
 def asks_a_server(parser: argparse.ArgumentParser) -> None:
     server = os.environ.get("RESPONDER_SERVER", "http://127.0.0.1:8080")
+    shown = server.replace("%", "%%")  # argparse puts values into what it prints
     parser.add_argument(
-        "--server", default=server, metavar="URL", help=f"the responder; by $RESPONDER_SERVER, now {server}"
+        "--server", default=server, metavar="URL", help=f"the responder; by $RESPONDER_SERVER, now {shown}"
     )
     parser.add_argument("--token-file", type=Path, metavar="FILE", help="holds the token to ask with")
-    parser.add_argument("--timeout", type=seconds, default=10.0, metavar="SECONDS", help="for one question (10)")
+    parser.add_argument("--timeout", type=some_seconds, default=10.0, metavar="SECONDS", help="for one question (10)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, as the HTTP API gives it")
 
 
@@ -56,5 +57,13 @@ def seconds(text: str) -> float:
     """argparse names it in its message."""
     value = float(text)
     if not 0 <= value < 86400:
+        raise ValueError
+    return value
+
+
+def some_seconds(text: str) -> float:
+    """The same: with none at all nobody can answer."""
+    value = seconds(text)
+    if not value:
         raise ValueError
     return value

@@ -1,6 +1,7 @@
 """The command line: what may be said to each command, and its help. What the commands do is in ``commands``."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ from responder.commands import (
     run_migrate,
     run_purge,
     run_restore,
+    say_version,
     serve,
     snippets,
 )
@@ -44,6 +46,8 @@ _BROKEN_PIPE = 141  # as a shell has it; never 0: half an answer is none
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show a sign of a log
     arguments = build_parser().parse_args(argv)
     run: Run = arguments.run
     try:
@@ -57,6 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+class _Version(argparse.Action):
+    """argparse's own wants the text before anybody has asked for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.exit(say_version())
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="responder",
@@ -64,6 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"{_BEGIN}\n\n{EXIT_CODES}\nresponder COMMAND --help says more.",
         formatter_class=Help,
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which one this is")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (
         _serve,
@@ -270,9 +282,9 @@ def _blocks(commands: Commands) -> None:
     parser.add_argument("what", nargs="?", default="list", choices=["list", "add", "lift"])
     parser.add_argument("block", nargs="?", metavar="BLOCK", help="its id, for lift; the service, for add")
     parser.add_argument("--why", default="", metavar="TEXT", help="for the audit, and for whom it holds back")
-    for name in ("environment", "revision"):
-        text = "for add: held there alone; may be given several times (all)"
-        parser.add_argument(f"--{name}", action="append", default=[], metavar="NAME", help=text)
+    for name, text in (("environment", "where it is held"), ("revision", "what is held")):
+        more = f"for add: {text}, one or several (every {name})"
+        parser.add_argument(f"--{name}", action="append", default=[], metavar="NAME", help=more)
     parser.add_argument("--for", default="", metavar="TIME", help="for add: 2h, 30m (until it is lifted)")
     asks_a_server(parser)
 

@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from responder.config import Settings
 
 
+def say_version() -> int:
+    from importlib.metadata import version
+
+    return _say(f"responder {version('argocd-hook-responder')}")
+
+
 def serve(arguments: argparse.Namespace) -> int:
     from responder.service import run_service
 
@@ -95,6 +101,8 @@ def incidents(arguments: argparse.Namespace) -> int:
 
     if arguments.what != "list" and not arguments.incident:
         return _bad_input([f"incidents {arguments.what}: which INCIDENT?"])
+    if arguments.what == "list" and arguments.incident:
+        return _bad_input(["incidents list: takes no INCIDENT; --state, --project, --application, --category choose"])
     return {"list": list_incidents, "show": show_incident, "export": export_incident}[arguments.what](arguments)
 
 
@@ -109,6 +117,8 @@ def blocks(arguments: argparse.Namespace) -> int:
 
     if arguments.what != "list" and not arguments.block:
         return _bad_input([f"blocks {arguments.what}: which {'BLOCK' if arguments.what == 'lift' else 'service'}?"])
+    if arguments.what == "list" and arguments.block:
+        return _bad_input(["blocks list: takes no BLOCK; it lists all that are in force"])
     return {"list": list_blocks, "add": add_block, "lift": lift_block}[arguments.what](arguments)
 
 

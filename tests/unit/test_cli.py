@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,7 @@ def test_every_command_says_what_it_does_and_what_each_argument_is(
         ["gate", "--for", "fun"],
         ["gate", "--wait", "nan"],
         ["gate", "--timeout", "-1"],
+        ["gate", "--timeout", "0"],
     ],
 )
 def test_a_command_line_that_is_none_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,6 +70,11 @@ def test_a_command_line_that_is_none_ends_with_2(arguments: list[str], capsys: p
         (["incidents", "show"], "incidents show: which INCIDENT?"),
         (["incidents", "export"], "incidents export: which INCIDENT?"),
         (["blocks", "lift"], "blocks lift: which BLOCK?"),
+        (["blocks", "list", "b1"], "blocks list: takes no BLOCK; it lists all that are in force"),
+        (
+            ["incidents", "list", "i1"],
+            "incidents list: takes no INCIDENT; --state, --project, --application, --category choose",
+        ),
         (["decisions", "approve", "d1"], "decisions approve: which --evidence VERSION did you see?"),
     ],
 )
@@ -222,11 +229,31 @@ def test_a_reader_that_has_had_enough_gets_no_traceback_and_no_good_end() -> Non
         assert process.wait(timeout=30) == 141
 
 
-def test_the_server_to_ask_can_be_named_once_for_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_to_ask_can_be_named_once_for_a_shell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("RESPONDER_SERVER", "https://responder.example.com")
     assert build_parser().parse_args(["gate"]).server == "https://responder.example.com"
+    monkeypatch.setenv("RESPONDER_SERVER", "https://responder.example.com/a%20b")
+    assert "https://responder.example.com/a%20b" in help_of("gate", capsys)
     monkeypatch.delenv("RESPONDER_SERVER")
     assert build_parser().parse_args(["gate"]).server == "http://127.0.0.1:8080"
+
+
+def test_a_terminal_that_cannot_show_a_sign_is_no_reason_to_say_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "log").write_text('ERROR:  relation "größe" already exists\n', encoding="utf-8")
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    assert main(["diagnose", "--exit-code", "1", str(tmp_path / "log")]) == 0
+    assert b'1 | ERROR:  relation "gr\\xf6\\xdfe" already exists\n' in shown.getvalue()
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"responder {version('argocd-hook-responder')}\n")
 
 
 def test_the_package_runs_as_a_module_and_as_a_command() -> None:
