@@ -39,7 +39,7 @@ format: $(STAMP) ## let ruff put the code in order
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 
-bench: $(STAMP) ## the numbers of the README, measured here
+bench: $(STAMP) ## speed, memory and diagnosis, measured here
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 check: lint test ## everything that must be green

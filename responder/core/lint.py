@@ -127,7 +127,7 @@ def _generated_kustomize(shape: Shape, context: Context) -> Iterator[Problem]:
 def _piles_up(shape: Shape, context: Context) -> Iterator[Problem]:
     gone = shape.ttl_seconds is not None or "HookSucceeded" in shape.delete_policies
     if job_hook(shape) and shape.generated and not gone and not context.kustomized:
-        yield Problem("generateName with the delete policy BeforeHookCreation", ("metadata", "generateName"))
+        yield Problem("generateName, and no policy deletes the Jobs that succeeded", ("metadata", "generateName"))
 
 
 def _no_hook(shape: Shape, _context: Context) -> Iterator[Problem]:
@@ -213,7 +213,7 @@ JOB_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "generate-name-piles-up", Severity.WARNING,
-        "Each sync makes a Job of another name, so that BeforeHookCreation finds nothing to delete: they pile up.",
+        "Each sync makes a Job of another name: BeforeHookCreation, the default, finds nothing to delete; they pile up.",
         "a fixed name with BeforeHookCreation; or keep generateName and add HookSucceeded to the delete policy",
         f"{_WAVES}#hook-lifecycle-and-cleanup", _piles_up,
     ),
