@@ -20,6 +20,7 @@ from responder.core.logstream import (
     LogMovedError,
     Position,
     all_told_by_container,
+    lines_of,
     stamp_of,
     told_by_container,
 )
@@ -257,7 +258,7 @@ class Follow:
         return self._position.fresh(block)
 
     def _without_complaints(self, block: bytes) -> bytes:
-        lines = block.splitlines(keepends=True)
+        lines = lines_of(block)
         complaints = [line for line in lines if not told_by_container(line)]
         if complaints:
             self._complaint = complaints[0].decode("utf-8", "replace").rstrip()
@@ -278,7 +279,10 @@ class Follow:
         ended = self.subject.finished_at
         if ended is None or self.subject.current > self.subject.restart:
             return False
-        return datetime.fromisoformat(stamp_of(line).decode("ascii", "replace")) > ended + timedelta(seconds=1)
+        try:
+            return datetime.fromisoformat(stamp_of(line).decode("ascii", "replace")) > ended + timedelta(seconds=1)
+        except ValueError:  # the 31st of February
+            return False
 
     def _refused(self, error: ApiError | TimeoutError) -> _End:
         if isinstance(error, NotFound):

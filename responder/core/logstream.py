@@ -6,8 +6,11 @@ server filters line by line, the same lines come again in the same order.
 Lines travel in *blocks*: whole lines with their newlines. Most blocks are never cut up: nothing in them is of interest.
 """
 
+import re
+
 _SECOND = 19  # characters of 2026-11-21T12:10:20
 _DAY = 11  # of 2026-11-21T
+_STAMP = re.compile(rb"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)(?![^ \n])")
 
 
 class LineCutter:
@@ -57,7 +60,12 @@ class LineCutter:
 
 def told_by_container(line: bytes) -> bool:
     """False for a line without a stamp: the kubelet wrote it itself, an error in place of a log."""
-    return line[10:11] == b"T" and line[:2] == b"20" and line[4:5] == b"-"
+    return _STAMP.match(line) is not None
+
+
+def lines_of(block: bytes) -> list[bytes]:
+    """Each with its newline. A carriage return ends none: progress is shown with it."""
+    return [line + b"\n" for line in block.split(b"\n")[:-1]]
 
 
 def all_told_by_container(block: bytes) -> bool:
@@ -117,7 +125,7 @@ class Position:
     def fresh(self, block: bytes) -> bytes:
         """Those of a stream's stamped lines that were not read yet, in order. Raises ``LogMovedError``."""
         if self._resumed and block:
-            block = b"".join(self._unread(block.splitlines(keepends=True)))
+            block = b"".join(self._unread(lines_of(block)))
         if block:
             self._advance(block)
         return block

@@ -56,6 +56,13 @@ def test_the_kubelets_own_words_have_no_stamp() -> None:
     assert not told_by_container(b"")
 
 
+def test_a_time_that_the_program_printed_itself_is_no_stamp() -> None:
+    assert not told_by_container(b"2026-11-21T03:00:00 INFO begins")
+    assert not told_by_container(b"2026-11-21T03:00:00,123 INFO begins")
+    assert not told_by_container(b"2026-11-21T03:00:00.123 INFO begins")
+    assert told_by_container(b"2026-11-21T03:00:00.000000001Z")
+
+
 def test_a_block_is_the_containers_when_every_line_is() -> None:
     line = b"2026-11-21T03:00:00.000000001Z text\n"
 
@@ -95,7 +102,7 @@ def test_lines_that_were_read_are_not_read_again_even_with_equal_stamps() -> Non
 
 
 LOG = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=30).map(
-    lambda stamps: [stamped(s, n, str(i)) for i, (s, n) in enumerate(sorted(stamps, key=lambda pair: pair[0]))]
+    lambda stamps: [stamped(s, n, f"{i}\r|") for i, (s, n) in enumerate(sorted(stamps, key=lambda pair: pair[0]))]
 )
 
 
