@@ -213,7 +213,7 @@ JOB_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "generate-name-piles-up", Severity.WARNING,
-        "Each sync makes a Job of another name: BeforeHookCreation, the default, finds nothing to delete; they pile up.",
+        "Each sync makes a Job of another name: BeforeHookCreation, the default, finds none to delete; they pile up.",
         "a fixed name with BeforeHookCreation; or keep generateName and add HookSucceeded to the delete policy",
         f"{_WAVES}#hook-lifecycle-and-cleanup", _piles_up,
     ),
