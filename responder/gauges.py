@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from responder.core.actions import OutcomeResult, Switch
+from responder.core.actions import Switch
 from responder.core.clusterfacts import stuck_reason
 from responder.core.failure import Category
 from responder.core.hooks import HookRun
@@ -18,7 +18,6 @@ from responder.ports import Actuator, Clock, Cluster, Store, StoreError
 _EVERY_SECONDS = 5.0
 _LAG_SECONDS = 0.25
 _REMEMBERED = 10_000  # hooks that were counted
-_UNDER_WAY = frozenset({OutcomeResult.PENDING, OutcomeResult.BEGUN, OutcomeResult.TAKEN})
 
 
 class Watch(Protocol):
@@ -135,8 +134,7 @@ class Gauges:
     async def _show_store(self) -> None:
         try:
             self._metrics.store_bytes.set(await self._store.size())
-            actions = await self._store.actions(open_only=True)
-            self._metrics.actions_pending.set(sum(1 for a in actions if a.outcome.result in _UNDER_WAY))
+            self._metrics.actions_pending.set(len(await self._store.actions(open_only=True)))
             self._metrics.store_available.set(1)
         except StoreError:
             self._metrics.store_available.set(0)

@@ -4,10 +4,11 @@ import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 
-from responder.core.actions import ActionRecord, OutcomeResult, Switch
+from responder.core.actions import ActionRecord, Switch
 from responder.core.argocd import AppKey, Application, OperationRecord
 from responder.core.attempts import Admission, AttemptHook, OperationView, join
 from responder.core.causes import diagnose_hook
@@ -20,6 +21,7 @@ from responder.core.hooks import HookRun
 from responder.core.incident import Incident, IncidentState
 from responder.core.incidentcause import WHOLE, diagnose_operation
 from responder.core.limiting import LOADED
+from responder.core.permitting import MODE_ANNOTATION
 from responder.core.promotion import Block
 from responder.core.repair import unlocked
 from responder.core.rules import Rulebook
@@ -30,9 +32,11 @@ from responder.ports import Actuator, Clock, Cluster, IncidentQuery, PutSetting,
 
 log = logging.getLogger("responder.loading")
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 _DEMOTED = "demoted/"
-_MODE = "hook-responder.io/mode"
-_LOGS = 256  # decoded logs kept in memory, by key and length
+_REMEMBERED = 256  # decoded logs, and as many diagnoses
 _BLOCKS = 100_000  # all that hold: one that is not known would let pass
 _LOOK_BACK = timedelta(days=1)
 _FAULT = Diagnosis(  # ours: the incident is opened and told all the same
@@ -119,7 +123,7 @@ class Loader:
     def note(self, action: ActionRecord) -> None:
         """An act that is under way is followed to its end, whatever became of its incident."""
         self.resyncs.note(action)
-        if action.outcome.result in (OutcomeResult.BEGUN, OutcomeResult.TAKEN):
+        if action.under_way:
             self.acting[action.id] = action.app
         else:
             self.acting.pop(action.id, None)
@@ -213,7 +217,7 @@ class Loader:
             freshness=self._cluster.freshness(),
             window_open=self._cluster.sync_window_open(app, automated=True, now=now) if app is not None else None,
             open_to_people=app is not None and self._cluster.sync_window_open(app, automated=False, now=now) is True,
-            project_mode=self._cluster.project_annotation(app.project, _MODE) if app is not None else None,
+            project_mode=self._cluster.project_annotation(app.project, MODE_ANNOTATION) if app is not None else None,
             project_owner=self._project_owner(app, rules.policy),
             responder_hour=self.resyncs.in_an_hour(now),
             blocks=tuple(b for b in self.blocks.values() if b.app == key),
@@ -317,9 +321,6 @@ class Loader:
             _remember(self._logs, (key, lines), await self._store.log(key))
         return self._logs[key, lines]
 
-    def under_way(self, actions: Sequence[ActionRecord]) -> list[ActionRecord]:
-        return [a for a in actions if a.outcome.result in (OutcomeResult.BEGUN, OutcomeResult.TAKEN)]
-
 
 def put_demotion(demotion: Demotion) -> PutSetting:
     return PutSetting(f"{_DEMOTED}{demotion.rule}", msgspec.json.encode(demotion).decode())
@@ -330,7 +331,7 @@ def _demotions(settings: Mapping[str, str]) -> dict[str, Demotion]:
     return {d.rule: d for d in (msgspec.json.decode(text, type=Demotion) for text in stored)}
 
 
-def _remember(cache: OrderedDict, key: object, value: object, limit: int = _LOGS) -> None:  # type: ignore[type-arg] # any
+def _remember(cache: OrderedDict[K, V], key: K, value: V) -> None:
     cache[key] = value
-    while len(cache) > limit:
+    if len(cache) > _REMEMBERED:
         cache.popitem(last=False)

@@ -16,7 +16,7 @@ import msgspec
 
 from responder.alerts import Alerts, Outbox
 from responder.auditing import of_act, of_plan
-from responder.core.actions import Act, ActionRecord, Outcome, OutcomeResult
+from responder.core.actions import Act, ActionRecord, Outcome
 from responder.core.argocd import AppKey
 from responder.core.incident import Incident
 from responder.core.plan import Plan, plan
@@ -241,7 +241,7 @@ class Reconciler:
     def _look_again(self, key: AppKey, situation: Situation, planned: Plan) -> None:
         if planned.closed:
             self.wake(key, Trigger.TIMER)  # its name may be another Application's by now
-        if planned.acts or self.loader.under_way(situation.actions):
+        if planned.acts or any(action.under_way for action in situation.actions):
             self.wake_at(key, self._clock.now() + _FOLLOW_EVERY)
         if planned.wake_at is not None:
             self.wake_at(key, planned.wake_at)
@@ -271,7 +271,7 @@ class Reconciler:
             return situation
         actions = list(situation.actions)
         for index, action in enumerate(actions):
-            if action.outcome.result not in (OutcomeResult.BEGUN, OutcomeResult.TAKEN):
+            if not action.under_way:
                 continue
             actions[index] = await self._actuator.follow(action)
             if actions[index] != action:

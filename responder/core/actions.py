@@ -112,6 +112,11 @@ class ActionRecord(msgspec.Struct, frozen=True):
     correlation: str = ""  # the cause that its incident had when it was begun
     wave: int = 0  # size of the wave of recovery that it belongs to (1: a canary); 0: to none
 
+    @property
+    def under_way(self) -> bool:
+        """Begun, and its end is not known."""
+        return self.outcome.result in (OutcomeResult.BEGUN, OutcomeResult.TAKEN)
+
 
 class Switch(StrEnum):
     """The kill switch as read from its ConfigMap just now."""

@@ -100,8 +100,7 @@ def _unread(run: HookRun | None) -> bool:
 
 
 def _receivers(situation: Situation, incident: Incident, named: str) -> tuple[str, ...]:
-    routes = situation.policy.routes
-    return (named,) if named else routes.receivers.get(incident.owner, routes.default)
+    return (named,) if named else situation.policy.routes.of(incident.owner)
 
 
 def _orders(

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from responder.core.actions import ActionKind, ActionRecord, OutcomeResult
+from responder.core.actions import ActionKind, ActionRecord
 from responder.core.argocd import AppKey
 from responder.core.incident import Incident
 from responder.core.limiting import SPENT
@@ -117,10 +117,6 @@ class Resyncs:
         return Cause(correlation, incidents.recovering(correlation), ours)
 
     def _prune(self, now: datetime) -> None:
-        over = [
-            a.id
-            for a in self._held.values()
-            if now - a.begun_at >= _DAY and a.outcome.result not in (OutcomeResult.BEGUN, OutcomeResult.TAKEN)
-        ]
+        over = [a.id for a in self._held.values() if now - a.begun_at >= _DAY and not a.under_way]
         for action_id in over:
             del self._held[action_id]

@@ -1,6 +1,6 @@
 """HookRun: a Job seen as a hook, the Pods it made, and how their containers stand.
 
-Identity is (destination cluster, kind, uid). What a run may be used for is decided elsewhere (``incident.admit``):
+Identity is (destination cluster, kind, uid). What a run may be used for is decided elsewhere (``attempts.Admission``):
 an annotation alone must not steer another team's deployment.
 """
 

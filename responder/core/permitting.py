@@ -1,6 +1,6 @@
 """Guards of every act: who allows it at all, and is the world in a state in which we may touch it?"""
 
-from responder.core.actions import Mode, OutcomeResult, Reason, Switch
+from responder.core.actions import Mode, Reason, Switch
 from responder.core.candidate import Candidate, word
 from responder.core.limiting import SPENT
 from responder.core.rules import glob
@@ -100,6 +100,6 @@ def not_twice(c: Candidate) -> Reason:
     for action in c.situation.actions:
         if action.operation == c.record.started_at and action.kind is c.kind and action.outcome.result not in SPENT:
             return Reason("once", f"{c.kind.value} was already done for this operation ({action.outcome.result.value})")
-        if action.outcome.result in (OutcomeResult.BEGUN, OutcomeResult.TAKEN):
+        if action.under_way:
             return Reason("once", f"our {action.kind.value} is still under way")
     return Reason("once", "not done before for this operation", passed=True)

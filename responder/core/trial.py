@@ -20,6 +20,7 @@ from responder.core.evidence import Freshness
 from responder.core.failure import StateLeft
 from responder.core.incident import Incident
 from responder.core.past import Moment, Past
+from responder.core.permitting import MODE_ANNOTATION
 from responder.core.promotion import Block
 from responder.core.rules import Matching, Rule, RuleAction, Rulebook
 from responder.core.situation import Policy, Situation
@@ -92,7 +93,7 @@ def _application(incident: Incident, view: OperationView, world: World, policy: 
         uid=incident.app_uid,
         resource_version="",
         project=incident.project,
-        annotations=(("hook-responder.io/mode", world.annotation),) if world.annotation else (),
+        annotations=((MODE_ANNOTATION, world.annotation),) if world.annotation else (),
         labels=tuple((name, value) for name, value in labels.items() if value),
         destination_name=incident.destination,
         destination_namespace=incident.destination_namespace,

@@ -22,7 +22,6 @@ from responder.core.jitter import jitter
 GUARD = "correlation"
 LAG = timedelta(minutes=2)  # whose turn it is loses it when nothing came of it for so long
 _DOUBLINGS = 8
-_UNDER_WAY = (OutcomeResult.BEGUN, OutcomeResult.TAKEN)
 _WENT_WRONG = (OutcomeResult.FAILED, OutcomeResult.UNKNOWN)  # what was never taken up says nothing of the cause
 
 
@@ -60,7 +59,7 @@ class Wave(msgspec.Struct, frozen=True):
 
 def wave(cause: Cause, *, cap: int, breaks_after: int, cooldown: float) -> Wave:
     """``cooldown``: seconds, doubled for each try in a row that went wrong."""
-    under_way = {a.app_uid for a in cause.resyncs if a.outcome.result in _UNDER_WAY}
+    under_way = {a.app_uid for a in cause.resyncs if a.under_way}
     wrong = sorted((_end(a), a.begun_at, a.id) for a in cause.resyncs if a.outcome.result in _WENT_WRONG)
     failures = [at for incident in cause.incidents for at in _failed(incident)] + [at for at, _, _ in wrong]
     last_failure = max(failures, default=None)
@@ -142,7 +141,7 @@ def ready(incident: Incident, now: datetime) -> Decision | None:
 
 def turns(cause: Cause, seen: Wave, now: datetime) -> list[Incident]:
     """Who waits for a place, in the order in which they get one."""
-    busy = {a.app_uid for a in cause.resyncs if a.outcome.result in _UNDER_WAY}
+    busy = {a.app_uid for a in cause.resyncs if a.under_way}
     waiting = []
     for incident in sorted(cause.incidents, key=cause.place):
         decision = ready(incident, now)
