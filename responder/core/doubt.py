@@ -205,6 +205,9 @@ def _elsewhere(log: Findings, cause: Cause, beside: Sequence[Finding]) -> str:
 
 def _another(log: Findings, cause: Cause, tool: Tool, beside: Sequence[Finding]) -> str:
     """Who failed after the migration had begun may not be who ran it."""
+    called = any("program" in f.groups and _own(f.groups["program"]) for f in beside)
+    if called and log.saying(Says.KEPT):
+        return "the migration called a program of the application's own, and what that had done is not shown"
     at = cause.finding.order if cause.finding is not None else None
     if any(f.order == at and f.signature.tool not in (None, "", tool.name) for f in log.found):
         return f"what failed says so in other words than {tool.name} does"
