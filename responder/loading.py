@@ -15,7 +15,7 @@ from responder.core.causes import diagnose_hook
 from responder.core.clusterfacts import stuck_reason
 from responder.core.demoting import Demotion
 from responder.core.evidence import LogChunk
-from responder.core.failure import Category, Confidence, Diagnosis, Retry, StateLeft
+from responder.core.failure import Diagnosis, StateLeft, undiagnosed
 from responder.core.held import Incidents, Resyncs
 from responder.core.hooks import HookRun
 from responder.core.incident import Incident, IncidentState
@@ -39,13 +39,9 @@ _DEMOTED = "demoted/"
 _REMEMBERED = 256  # decoded logs, and as many diagnoses
 _BLOCKS = 100_000  # all that hold: one that is not known would let pass
 _LOOK_BACK = timedelta(days=1)
-_FAULT = Diagnosis(  # ours: the incident is opened and told all the same
-    category=Category.UNKNOWN,
-    retry=Retry.UNKNOWN,
-    retry_reason="the responder failed over what was recorded: its own log has the fault",
-    state_left=StateLeft.UNKNOWN,
-    state_reason="what was recorded could not be judged",
-    confidence=Confidence.GUESS,
+_FAULT = undiagnosed(  # ours: the incident is opened and told all the same
+    "the responder failed over what was recorded: its own log has the fault",
+    "what was recorded could not be judged",
     advice="Read the hook's log yourself, and report the fault that the responder's own log shows.",
 )
 _OPEN = (IncidentState.FIRING, IncidentState.ACKNOWLEDGED)

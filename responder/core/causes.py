@@ -24,7 +24,7 @@ from responder.core.clusterfacts import (
 )
 from responder.core.diagnosis import LogLine, Run, diagnose, kept_something
 from responder.core.evidence import LogChunk
-from responder.core.failure import Because, Category, Confidence, Diagnosis, Retry, StateLeft
+from responder.core.failure import Because, Category, Confidence, Diagnosis, Retry, StateLeft, undiagnosed
 from responder.core.hooks import UNTOLD, ContainerKind, ContainerRun, ContainerState, HookRun, PodRun
 from responder.core.safety import less_dangerous, worst
 from responder.core.signatures import Signatures
@@ -314,15 +314,8 @@ def _kept_running(run: HookRun, signatures: Signatures) -> Diagnosis | None:
 
 def _silent(hook: AttemptHook) -> Diagnosis:
     text = hook.result.message
-    return Diagnosis(
-        category=Category.UNKNOWN,
-        retry=Retry.UNKNOWN,
-        retry_reason="nothing that was seen states a cause",
-        state_left=StateLeft.UNKNOWN,
-        state_reason="nothing that was seen tells",
-        confidence=Confidence.GUESS,
-        because=(Because(text, source="argocd"),) if text else (),
-    )
+    because = (Because(text, source="argocd"),) if text else ()
+    return undiagnosed("nothing that was seen states a cause", "nothing that was seen tells", because)
 
 
 def _unseen(hook: AttemptHook, record: OperationRecord, signatures: Signatures) -> Diagnosis:

@@ -113,3 +113,17 @@ class Diagnosis(msgspec.Struct, frozen=True):
     command: str = ""  # the next one to run, names filled in; it changes no database
     owner: str = ""  # who is likely to own it: "app team", "DBA", "platform"
     consequences: tuple[str, ...] = ()  # of an incident: what later attempts met of what the first one left
+
+
+def undiagnosed(retry_reason: str, state_reason: str, because: tuple[Because, ...] = (), advice: str = "") -> Diagnosis:
+    """No cause is known, and so nothing is known to be harmless."""
+    return Diagnosis(
+        category=Category.UNKNOWN,
+        retry=Retry.UNKNOWN,
+        retry_reason=retry_reason,
+        state_left=StateLeft.UNKNOWN,
+        state_reason=state_reason,
+        confidence=Confidence.GUESS,
+        because=because,
+        advice=advice,
+    )

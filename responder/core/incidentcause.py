@@ -15,7 +15,7 @@ from responder.core.argocd import OperationRecord
 from responder.core.attempts import Attempt, AttemptHook, OperationView
 from responder.core.clusterfacts import Fact, advice_for, recognise
 from responder.core.consequences import Told, consequences
-from responder.core.failure import Because, Category, Confidence, Diagnosis, Retry, StateLeft
+from responder.core.failure import Because, Category, Confidence, Diagnosis, Retry, StateLeft, undiagnosed
 from responder.core.safety import MAX_BECAUSE, worst
 from responder.core.signatures import Match, Signatures
 
@@ -122,13 +122,9 @@ def _waiting_for_deletion(record: OperationRecord) -> Diagnosis:
 
 def _running_long(view: OperationView, attempt: Attempt, hook: AttemptHook) -> Diagnosis:
     """Nothing failed: it may still end well, and stopping it may do harm."""
-    found = Diagnosis(
-        category=Category.UNKNOWN,
-        retry=Retry.UNKNOWN,
-        retry_reason="it still runs, and nothing has failed",
-        state_left=StateLeft.UNKNOWN,
-        state_reason="it is still at work",
-        confidence=Confidence.GUESS,
+    found = undiagnosed(
+        "it still runs, and nothing has failed",
+        "it is still at work",
         advice="See whether it works or waits for a lock: its log, and the sessions of the database. Do not stop it"
         " before that is known. If it only takes long, raise `recorder.running_limit`.",
     )

@@ -20,7 +20,6 @@ SECRET = "argocd-notifications-secret"  # noqa: S105 - a name
 SERVICE = "hook-responder"
 PATH = "/v1/argocd/webhook"
 SUBSCRIBE = "notifications.argoproj.io/subscribe."
-SUBSCRIPTIONS = "notifications.argoproj.io/subscriptions"
 
 _KEYS = ("service.", "template.", "trigger.", "subscriptions", "defaultTriggers")
 _REFERENCE = re.compile(r"\$([\w-]+)")

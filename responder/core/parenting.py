@@ -7,7 +7,6 @@ from datetime import datetime
 import msgspec
 
 from responder.core.actions import ActionRecord, OutcomeResult
-from responder.core.alert import Severity
 from responder.core.argocd import AppKey
 from responder.core.incident import Incident, IncidentState, TimelineEntry
 from responder.core.life import merge_timeline
@@ -91,8 +90,3 @@ def _impact(children: Sequence[Incident]) -> str:
     named = [f"{c.app.name} ({c.owner})" if c.owner else c.app.name for c in children]
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     return f"failing: {', '.join(named[:_NAMED])}{more}" if named else ""
-
-
-def severity_of(parent: Incident) -> Severity:
-    """One cause that stops several teams is critical."""
-    return Severity.CRITICAL if len(parent.children) > AT_LEAST else Severity.WARNING
