@@ -1,6 +1,7 @@
 """The logs of all hooks of one cluster: begun when a container has started, read to the end, bounded together."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -16,6 +17,8 @@ from responder.core.redaction import Redactor
 from responder.core.surveying import Scan
 from responder.metrics import Metrics
 from responder.ports import Store, StoreError
+
+logger = logging.getLogger(__name__)
 
 STORE_SECONDS: Final = 10.0
 
@@ -96,11 +99,18 @@ class Readers:
 
     async def _read(self, recording: Recording, key: str, follow: Follow, container: ContainerRun) -> None:
         async with self._slots.one(follow.subject) as free:
-            if free:
-                await self._recall(key, follow, container)
-                await follow.run()
-        recording.read(key, follow.gap if free else GapReason.RECORDER_BUSY)
+            gap = await self._followed(key, follow, container) if free else GapReason.RECORDER_BUSY
+        recording.read(key, gap)
         self._due()
+
+    async def _followed(self, key: str, follow: Follow, container: ContainerRun) -> GapReason | None:
+        try:
+            await self._recall(key, follow, container)
+            await follow.run()
+        except Exception:  # here and not atop all: a fault over one log must not end the recording of the others
+            logger.exception("log %s could not be read to its end", key)
+            return GapReason.LOG_UNREADABLE
+        return follow.gap
 
     async def _recall(self, key: str, follow: Follow, container: ContainerRun) -> None:
         """What an earlier life of ours kept of this log."""

@@ -229,6 +229,11 @@ class RemoteRecorder:
             async with asyncio.TaskGroup() as several:
                 for name in (*inits, *mains):
                     several.create_task(self._follow(hook, name), name=f"log of {name} of {hook.run.uid}")
+        except Exception:  # here and not atop all: a fault over one log must not end the recording of the others
+            logger.exception(
+                "logs of hook %s of cluster %s could not be read to their end", hook.run.name, self.cluster
+            )
+            self._over(hook, "", GapReason.LOG_UNREADABLE)
         finally:
             self._reading -= 1
             hook.done = hook.dirty = True

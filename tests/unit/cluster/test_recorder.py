@@ -122,6 +122,19 @@ async def test_a_pod_without_a_log_is_no_gap(tmp_path: Path) -> None:
         assert world.run.gaps == ()
 
 
+async def test_a_fault_over_one_log_is_a_gap_and_ends_no_other(tmp_path: Path) -> None:
+    def faulty(block: bytes) -> list[tuple[int, int]]:
+        if b"strange" in block:
+            raise ValueError("a fault of ours")
+        return []
+
+    async with hook_world(tmp_path, scan=faulty) as world:
+        failed_hook(world, "something strange\n", name="first")
+        await world.until(lambda: [g.reason for r in world.runs.values() for g in r.gaps] == [GapReason.LOG_UNREADABLE])
+        failed_hook(world, "nothing of note\n", name="second")
+        await world.until(lambda: any(run.name == "second" and run.failed for run in world.runs.values()))
+
+
 async def test_a_binary_log_is_kept_readable(tmp_path: Path) -> None:
     async with hook_world(tmp_path) as world:
         failed_hook(world, b"\x00\xff\xfe PNG \x80\n" + "größer\n".encode() + b"no newline \xc3")
