@@ -12,6 +12,8 @@ from responder.core.rewriting import Pattern
 MAX_MEM: Final = 256 << 20
 
 _TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?P?<\w+>|.", re.DOTALL)
+_WHOLE = re.compile(r"\(\?[A-Za-z-]+\)|\\Q")  # a flag for all that follows, a quotation: not to be taken apart
+_HEADS: Final = ("^", r"\b")
 _RELAXED: Final = {
     "^": r"(?:^|[ \t\]|>:\"m])",  # a prefix may stand before it: a stamp, a container's name, a colour, JSON
     "$": r"(?:[ \t]*$|[\r\\\"\x1b])",
@@ -48,9 +50,44 @@ def _gate(patterns: Iterable[str]) -> Pattern:
     options.log_errors = False
     options.never_capture = True
     options.never_nl = True
-    joined = "|".join(dict.fromkeys(f"(?m:{_relaxed(pattern)})" for pattern in patterns))
-    gate: Pattern = re2.compile(joined.encode(), options)
+    gate: Pattern = re2.compile(_joined(patterns).encode(), options)
     return gate
+
+
+def _joined(patterns: Iterable[str]) -> str:
+    """Taken apart and sorted: RE2 lets neighbours share their beginnings, and what they share a line that it has not
+    seen before costs but once. Measured: a third."""
+    tails: dict[tuple[str, str], set[str]] = {}
+    for pattern in patterns:
+        flags, body = ("i", pattern[4:]) if pattern.startswith("(?i)") else ("", pattern)
+        for words in _alternatives(body):
+            head, tail = _headed(words)
+            tails.setdefault((flags, head), set()).add(_relaxed(tail))
+    return "|".join(
+        f"(?m{flags}:{_relaxed(head)}(?:{'|'.join(sorted(tails[flags, head]))}))" for flags, head in sorted(tails)
+    )
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """Those of the pattern itself; those within its groups stay."""
+    if _WHOLE.search(pattern):
+        return [f"(?:{pattern})"]
+    found, depth = [""], 0
+    for piece in _TOKEN.findall(pattern):
+        depth += piece.startswith("(") - (piece == ")")
+        if piece == "|" and depth == 0:
+            found.append("")
+        else:
+            found[-1] += piece
+    return found
+
+
+def _headed(words: str) -> tuple[str, str]:
+    for head in _HEADS:
+        tail = words.removeprefix(head)
+        if tail != words and not tail.startswith(("*", "+", "?", "{")):
+            return head, tail
+    return "", words
 
 
 def _relaxed(pattern: str) -> str:

@@ -1,5 +1,6 @@
 """One pass over a log finds the lines that any of many patterns may match."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,33 @@ def test_each_line_is_found_for_what_it_says_itself(lines: list[bytes], ended: b
     data = b"\n".join(lines) + b"\n" * ended
 
     assert [data[begin:end] for begin, end in SCANNER.lines(data)] == [line for line in lines if line in FOUND]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line"),
+    [
+        ("^out|in$", b"we are in"),
+        ("(?i)^out|IN", b"we are in"),
+        (r"a\|b|[|(]c", b"a|b"),
+        (r"a\|b|[|(]c", b"(c"),
+        ("(?:a|b)c|d", b"bc"),
+        ("^?a", b"xa"),
+        (r"\Qa|\E|c", b"a|"),
+        ("a(?i)b|c", b"C"),
+        ("(?s)a.b|^c", b"a-b"),
+        ("a|", b""),
+    ],
+)
+def test_a_pattern_keeps_its_meaning_beside_others(pattern: str, line: bytes) -> None:
+    """What it is taken apart into stands among the parts of all the others."""
+    assert Scanner(("^other|^?words", pattern, "b")).first(line) is not None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line"), [(r"a\|b", b"a"), ("(?:a|b)c", b"a"), ("[x|y]z", b"x"), (r"\Qa|\E", b"a"), ("(?i:a)b|c", b"C")]
+)
+def test_nor_does_it_find_what_it_does_not_mean(pattern: str, line: bytes) -> None:
+    assert Scanner(("^other", pattern, "words")).first(line) is None
 
 
 def test_a_scan_begins_where_it_is_told_to() -> None:

@@ -1,9 +1,12 @@
 """Signature files: read strictly, matched on lines as logs print them."""
 
+from hashlib import sha256
+
 import pytest
 
 from responder.core.failure import Category
 from responder.core.signaturefile import SignatureError, parse_signatures
+from responder.core.signatures import Signature, Signatures
 
 GOOD = """
 tools:
@@ -116,6 +119,16 @@ def test_a_live_line_is_recognised_behind_prefixes_and_escapes(line: str) -> Non
 
 def test_a_harmless_line_is_not() -> None:
     assert not parse_signatures({"f": GOOD.encode()}).scan_line('the ferry "m3" is late')
+
+
+def test_more_patterns_than_one_filter_holds_are_found_all_the_same() -> None:
+    names = [sha256(bytes([*divmod(number, 256)])).hexdigest() for number in range(1500)]
+    signatures = Signatures(Signature(name, name, ()) for name in names)
+    assert [[m.signature.id for m in signatures.matches(f"lost: {name}")] for name in names[::150]] == [
+        [name] for name in names[::150]
+    ]
+    assert len(signatures._filters) > 1
+    assert Signatures(()).matches("lost") == []
 
 
 def test_a_scan_gives_every_line_that_may_match_once() -> None:
