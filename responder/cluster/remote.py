@@ -21,6 +21,7 @@ from responder.config import Recorder as Limits
 from responder.core.argocd import AppKey, Application, OperationRecord
 from responder.core.argologs import LogEntry, containers_of
 from responder.core.evidence import Gap, GapReason
+from responder.core.hooknaming import app_key
 from responder.core.hooks import ContainerKind, HookRun
 from responder.core.logtape import Bounds, LogTape, log_key
 from responder.core.redaction import Redactor
@@ -155,9 +156,12 @@ class RemoteRecorder:
         self._pauses = pauses
         self._hooks: dict[str, RemoteHook] = {}
         self._done: OrderedDict[str, None] = OrderedDict()
-        self._apps: dict[str, AppKey] = {}  # by uid of the run
         self._spill = Spill(
-            store, publish, app_of=lambda run: self._apps[run.uid], operations_of=lambda _: (), metrics=metrics
+            store,
+            publish,
+            app_of=lambda run: app_key(run.tracked, control_plane),
+            operations_of=lambda _: (),
+            metrics=metrics,
         )
         self._noticed: asyncio.Queue[Application] = asyncio.Queue()
         self._room = asyncio.Semaphore(limits.follows)
@@ -203,9 +207,11 @@ class RemoteRecorder:
                 self._spill.due()
 
     def _tidy(self) -> None:
+        if not self._spill.idle:
+            return  # what is on its way to the store may come back
         for uid, hook in list(self._hooks.items()):
             if hook.done and not hook.dirty and hook.stored is not None:
-                del self._hooks[uid], self._apps[uid]
+                del self._hooks[uid]
                 self._done[uid] = None
         while len(self._done) > REMEMBERED:
             self._done.popitem(last=False)
@@ -213,7 +219,7 @@ class RemoteRecorder:
     def _begin(self, run: HookRun, app: Application, group: asyncio.TaskGroup) -> None:
         log = HookLog(app.name, app.namespace, app.project, run.namespace, run.name)
         hook = RemoteHook(replace(run, first_seen_at=self._clock.now()), log, self._limits.sidecars, self._pauses.drain)
-        self._hooks[run.uid], self._apps[run.uid] = hook, app.key
+        self._hooks[run.uid] = hook
         group.create_task(asyncio.to_thread(rehearse, self._scan), name=f"rehearsal for {run.uid}")
         group.create_task(self._record(hook), name=f"logs of {run.uid}")
 
