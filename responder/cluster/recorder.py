@@ -323,7 +323,7 @@ class Recorder:
                     recording.quiet_since = None
                 elif recording.quiet_since is None:
                     recording.quiet_since = now
-                elif now - recording.quiet_since >= LINGER and not recording.dirty:
+                elif now - recording.quiet_since >= LINGER and not (recording.dirty or self._spill.holds(recording)):
                     self._close(recording)
 
     def _close(self, recording: Recording) -> None:

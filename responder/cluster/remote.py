@@ -207,10 +207,8 @@ class RemoteRecorder:
                 self._spill.due()
 
     def _tidy(self) -> None:
-        if not self._spill.idle:
-            return  # what is on its way to the store may come back
         for uid, hook in list(self._hooks.items()):
-            if hook.done and not hook.dirty and hook.stored is not None:
+            if hook.done and not (hook.dirty or self._spill.holds(hook)) and hook.stored is not None:
                 del self._hooks[uid]
                 self._done[uid] = None
         while len(self._done) > REMEMBERED:

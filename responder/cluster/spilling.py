@@ -85,6 +85,10 @@ class Spill:
         """Nothing waits to be stored."""
         return not self._due.is_set() and not self._working
 
+    def holds(self, recording: Recorded) -> bool:
+        """Some of it is on its way to the store, and may come back."""
+        return any(part.recording is recording for part in self._batch)
+
     def count_gaps(self, recording: Recorded) -> None:
         for gap in recording.newly_final():
             self._metrics.evidence_gaps_total(gap.reason).inc()

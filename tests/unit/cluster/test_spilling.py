@@ -32,16 +32,34 @@ class SlowStore:
         await answer
 
 
-async def test_while_the_store_is_away_values_are_told_at_once_and_again_when_they_are_stored() -> None:
-    store, told = SlowStore(), asyncio.Queue[tuple[HookRun, bool]]()
-    spill = Spill(
+def spill_to(store: SlowStore, told: asyncio.Queue[tuple[HookRun, bool]]) -> Spill:
+    return Spill(
         cast("Store", store),
         lambda run, woken: told.put_nowait((run, woken)),
         app_of=lambda _: None,
         operations_of=lambda _: (),
         metrics=Metrics(CollectorRegistry()),
     )
-    recording = Recording(RUN, AT, away=False)
+
+
+async def test_what_is_on_its_way_is_held_until_the_store_has_answered() -> None:
+    """Its log's memory is not freed before: the store may refuse it yet."""
+    store, told = SlowStore(), asyncio.Queue[tuple[HookRun, bool]]()
+    spill, recording = spill_to(store, told), Recording(RUN, AT, away=False)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        task = group.create_task(spill.run([recording]))
+        spill.due()
+        answer = await store.asked.get()
+        assert (recording.dirty, spill.holds(recording)) == (False, True)
+        answer.set_exception(StoreError("disk full"))
+        await told.get()
+        assert (recording.dirty, spill.holds(recording)) == (True, False)
+        task.cancel()
+
+
+async def test_while_the_store_is_away_values_are_told_at_once_and_again_when_they_are_stored() -> None:
+    store, told = SlowStore(), asyncio.Queue[tuple[HookRun, bool]]()
+    spill, recording = spill_to(store, told), Recording(RUN, AT, away=False)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         task = group.create_task(spill.run([recording]))
         spill.due()
