@@ -23,7 +23,7 @@ _APPLIES = re2.compile(
     r"|dbmate(?: -\S+(?: \S+)?)* (?:up|migrate)\b"
     r"|atlas migrate apply\b"
     r"|prisma migrate deploy\b"
-    r"|knex migrate:(?:latest|up)\b"
+    r"|knex migrate:latest\b"
     r"|sequelize(?:-cli)? db:migrate(?: -\S+)*$"
     r"|typeorm(?:\S*) migration:run\b"
     r"|mikro-orm migration:up\b"
@@ -32,7 +32,7 @@ _APPLIES = re2.compile(
     r"|db-migrate up\b"
     r"|sqlx migrate run\b|sqlx-cli migrate run\b"
     r"|diesel migration run\b"
-    r"|sea-orm-cli migrate(?: up)?\b"
+    r"|sea-orm-cli migrate(?: up)?(?: (?:-[dsu]|--(?:migration-dir|database-schema|database-url)) \S+| -\S+)*$"
     r"|refinery migrate\b"
     r"|(?:rails|rake) db:migrate(?: \S+=\S+)*$"
     r"|mix ecto\.migrate\b"
@@ -46,6 +46,12 @@ _APPLIES = re2.compile(
     r"|hasura migrate apply\b"
     r")"
 )
+# Some of what is pending, so that another run does more; or something else beside it.
+_MORE = re2.compile(
+    r"(?i) (?:\+?\d{1,3}|next|zero|clean|undo|down|fresh|refresh|reset|rollback|drop|redo|seed|-1|--one)(?: |$)"
+    r"| --(?:down|type)\b| --?(?:up|count|limit|num|steps?|c|n)[ =]?\d"
+)
+_SEEDS = re2.compile(r"(?i) --seed")
 _LAUNCHERS = re2.compile(
     r"^(?:exec |nice |timeout \S+ |(?:\S*/)?python[0-9.]* (?:-[uBEs]+ )*(?:-m )?|(?:\S*/)?php |bundle exec "
     r"|(?:\./)?bin/|(?:poetry|uv|pipenv|pdm) run |npx (?:-\S+ )*|(?:yarn|pnpm)(?: exec| run| dlx)? "
@@ -107,8 +113,8 @@ def _harmless(words: list[str]) -> bool:
 def _applies(words: list[str]) -> bool:
     line = " ".join(words)
     for _ in range(5):
-        if _APPLIES.search(line):
-            return True
+        if (applied := _APPLIES.search(line)) is not None:
+            return not (_MORE.search(line[applied.end() :]) or _SEEDS.search(line))
         match = _LAUNCHERS.match(line)
         if match is None:
             return False

@@ -22,6 +22,11 @@ KNOWN = [
     ["/bin/sh", "-c", "set -e; cd /app && python manage.py migrate"],
     ["bash", "-ec", "echo migrating\nexec alembic upgrade head"],
     ["sh", "-c", "SKIP_POST_DEPLOYMENT_MIGRATIONS=true bundle exec rails db:migrate"],
+    ["migrate", "-lock-timeout", "60", "-path", "/migrations", "-database", "postgres://db/app", "up"],
+    ["alembic", "upgrade", "1975ea83b712"],
+    ["python", "manage.py", "migrate", "shop", "0042_totals"],
+    ["sea-orm-cli", "migrate", "up", "-d", "./migration", "-v"],
+    ["hasura", "migrate", "apply", "--database-name", "default"],
 ]
 UNKNOWN = [
     [],
@@ -40,6 +45,25 @@ UNKNOWN = [
     ["migrate", "-path", "/m", "-database", "x", "down"],
     ["npx", "prisma", "db", "push"],
     ["alembic", "downgrade", "base"],
+    ["alembic", "upgrade", "+1"],
+    ["migrate", "-path", "/m", "-database", "x", "up", "2"],
+    ["atlas", "migrate", "apply", "1"],
+    ["npx", "knex", "migrate:up"],
+    ["npx", "db-migrate", "up", "-c", "1"],
+    ["node-pg-migrate", "up", "3"],
+    ["sql-migrate", "up", "-limit=1"],
+    ["mix", "ecto.migrate", "--step", "1"],
+    ["yoyo", "apply", "--one"],
+    ["doctrine-migrations", "migrate", "next"],
+    ["hasura", "migrate", "apply", "--up", "1"],
+    ["hasura", "migrate", "apply", "--version", "17", "--type", "down"],
+    ["sea-orm-cli", "migrate", "up", "-n", "1"],
+    ["sea-orm-cli", "migrate", "fresh"],
+    ["sea-orm-cli", "migrate", "-v", "fresh"],
+    ["flyway", "migrate", "clean"],
+    ["php", "artisan", "migrate", "--seed", "--force"],
+    ["php", "artisan", "migrate", "--force", "--seeder=DemoSeeder"],
+    ["python", "manage.py", "migrate", "shop", "zero"],
 ]
 
 
