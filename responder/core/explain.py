@@ -26,6 +26,7 @@ _TOLD = {
     Says.KEPT: "this cannot be rolled back",
     Says.READY: "the database answers: what was complained of before is over",
     Says.DONE: "all went well",
+    Says.UNLOCKED: "the tool took away a lock that another run had left",
 }
 
 

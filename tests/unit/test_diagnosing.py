@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from responder.core.explain import Explanation
+from responder.core.signatures import Says
 from responder.diagnosing import as_json, as_text, diagnose_file
+from responder.shipped import signatures
 
 LOGS = Path(__file__).parents[1] / "corpus" / "logs"
 LOCK = LOGS / "flyway__postgres__lock-timeout.log"
@@ -130,6 +133,15 @@ def test_explained_it_tells_every_signature_that_matched_and_why_one_won() -> No
     assert by_signature[14, "postgres.lock"]["why"] == "says the same"
     assert by_signature[14, "postgres.lock"]["again"] == 2
     assert explained["more"] == 0
+
+
+@pytest.mark.parametrize("says", Says)
+def test_whatever_a_line_says_can_be_explained(says: Says, tmp_path: Path) -> None:
+    known = next(s for s in signatures().signatures if s.says is says and s.exit_code is None)
+    (tmp_path / "log").write_text(f"{known.samples[0]}\n", encoding="utf-8")
+    told = diagnose_file(str(tmp_path / "log"), exit_code=1, database=None, explained=True).explain
+    assert isinstance(told, Explanation)
+    assert known.id in [m.signature for m in told.matched]
 
 
 def test_explained_for_people_a_line_is_shown_once_with_its_signatures_below(tmp_path: Path) -> None:
