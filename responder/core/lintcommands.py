@@ -18,6 +18,7 @@ _QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"|#[^\n]*")
 _DESTROYS = re.compile(
     r"\bmigrate:(?:fresh|refresh|reset|wipe)\b|\bdb:(?:wipe|reset|drop)\b|\bprisma\s+migrate\s+reset\b"
     r"|\bflyway\b[^;&|\n]*\bclean\b|\bliquibase\b[^;&|\n]*\bdrop-?all\b|\bschema:drop\b"
+    r"|\bsea-orm-cli\s+migrate\b[^;&|\n]*\s(?:fresh|refresh|reset)\b"
     r"|\bprisma\s+db\s+push\b[^;&|\n]*--(?:accept-data-loss|force-reset)|\becto\.(?:drop|reset)\b|\bmanage\.py\s+flush\b"
 )
 _ASKS = re.compile(r"\bartisan\s+migrate(?:\s+-\S+)*\s*(?:$|[;&|\n])")

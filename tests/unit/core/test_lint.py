@@ -88,6 +88,7 @@ BREAKS: dict[str, list[dict[str, Any]]] = {
         manifest(["flyway", "clean", "migrate"]),
         manifest(["bundle", "exec", "rails", "db:reset"]),
         manifest(["npx", "prisma", "migrate", "reset", "--force"]),
+        manifest(["sea-orm-cli", "migrate", "-v", "fresh"]),
     ],
     "development-command": [manifest(["npx", "prisma", "migrate", "dev"]), manifest(["drizzle-kit", "push"])],
     "runs-again": [manifest(spec={"backoffLimit": None}), manifest(spec={"backoffLimit": 3})],
