@@ -8,8 +8,10 @@ import msgspec
 
 from responder.core.actions import ActionRecord, OutcomeResult
 from responder.core.argocd import AppKey
+from responder.core.failure import Diagnosis
 from responder.core.incident import Incident, IncidentState, TimelineEntry
 from responder.core.life import merge_timeline
+from responder.core.safety import worst
 
 _NAMED = 20
 _ENDED = (OutcomeResult.SUCCEEDED, OutcomeResult.FAILED, OutcomeResult.UNKNOWN, OutcomeResult.NOT_TAKEN)
@@ -27,6 +29,7 @@ def parent_of(
     parent = msgspec.structs.replace(
         parent,
         children=ids,
+        diagnosis=_diagnosis(open_children) or parent.diagnosis,
         impact=_impact(open_children) or parent.impact,
         timeline=merge_timeline(parent.timeline, _recovery(parent, resyncs)),
     )
@@ -76,13 +79,19 @@ def _new(children: Sequence[Incident], now: datetime) -> Incident:
         opened_for=text,
         seen_at=min(c.seen_at or c.opened_at for c in children),
         sync_phase=first.sync_phase,
-        diagnosis=first.diagnosis,
+        diagnosis=_diagnosis(children),
         impact=_impact(children),
         owner=first.owner,
         correlation=first.correlation,
         children=tuple(c.id for c in children),
         timeline=(TimelineEntry(now, text, "responder"),),
     )
+
+
+def _diagnosis(children: Sequence[Incident]) -> Diagnosis | None:
+    """The cause as the first tells it; what was left behind, and may it run again, as the worst: it speaks for all."""
+    told = [c.diagnosis for c in sorted(children, key=lambda c: c.opened_at) if c.diagnosis is not None]
+    return worst(told[0], told) if told else None
 
 
 def _impact(children: Sequence[Incident]) -> str:

@@ -280,6 +280,34 @@ def test_a_parent_gathers_its_children_and_ends_with_the_last() -> None:
     assert (over.state, over.resolved_at, len(over.children)) == (IncidentState.RESOLVED, at(90), 3)
 
 
+def test_a_parent_is_no_safer_than_the_worst_of_its_open_children() -> None:
+    made = parent_of([child(1), child(2)], None, (), at(60))
+    worse = parent_of([child(1), child(2), child(3, diagnosis=DIRTY)], made, (), at(61))
+    over = parent_of([], worse, (), at(90))
+
+    assert made is not None
+    assert worse is not None
+    assert over is not None
+    assert made.diagnosis == SAFE
+    assert worse.diagnosis is not None
+    assert (worse.diagnosis.category, worse.diagnosis.retry) == (SAFE.category, Retry.UNSAFE)
+    assert (worse.diagnosis.state_left, worse.diagnosis.state_reason) == (StateLeft.DIRTY, DIRTY.state_reason)
+    assert over.diagnosis == worse.diagnosis
+
+
+def test_a_parent_learns_with_its_children() -> None:
+    """Its first child had not been read to its end yet."""
+    unread = replace(SAFE, retry=Retry.UNKNOWN, retry_reason="a part of the log is not known")
+    made = parent_of([child(1, diagnosis=unread), child(2)], None, (), at(60))
+    read = parent_of([child(1), child(2)], made, (), at(61))
+
+    assert made is not None
+    assert made.diagnosis is not None
+    assert made.diagnosis.retry is Retry.UNKNOWN
+    assert read is not None
+    assert read.diagnosis == SAFE
+
+
 def test_forty_applications_are_named_in_part() -> None:
     made = parent_of([child(n) for n in range(40)], None, (), at(60))
 
