@@ -135,6 +135,8 @@ def _believed(log: Findings, cause: Cause, tool: Tool | None) -> Findings:
     both = begun.signature.says is Says.STARTED and last.signature.says is Says.FINISHED
     if not both or begun.migration != last.migration or cause.finding.order < last.order:
         return log
+    if not any(f.signature.tool == tool.name and f.order > last.order for f in log.found):
+        return log  # another program failed when the tool was done
     return msgspec.structs.replace(log, found=tuple(f for f in log.found if f is not last))
 
 

@@ -79,8 +79,9 @@ class _Run(msgspec.Struct, frozen=True):
 def assess(log: Findings, cause: Cause, tool: Tool | None, database: str | None, migration: str | None) -> Left:
     if cause.category is Category.NONE:
         return Left(StateLeft.NONE, "nothing failed", shown=True)
-    if cause.finding is not None and cause.finding.signature.left is not None:
-        return Left(cause.finding.signature.left, "the tool says so", shown=True)
+    told = cause.finding.signature.left if cause.finding is not None else None
+    if told is not None and told is not StateLeft.NONE:
+        return Left(told, "the tool says so", shown=True)
     if any(f.category is Category.DIRTY_STATE and not f.quiet for f in log.saying(Says.FAILURE)):
         return Left(StateLeft.DIRTY, "an earlier migration failed and is marked so", shown=True)
     run = _run(log, cause, tool, database, migration)
@@ -92,6 +93,8 @@ def assess(log: Findings, cause: Cause, tool: Tool | None, database: str | None,
         or _by_scope(run)
         or Left(StateLeft.UNKNOWN, "the log does not show which tool ran, or on which database")
     )
+    if told is StateLeft.NONE and left.state in (StateLeft.NONE, StateLeft.UNKNOWN):
+        left = Left(told, "its signature says so", shown=True)
     hidden = doubt(log, cause, tool, migration) if left.state is StateLeft.NONE else ""
     return Left(StateLeft.UNKNOWN, hidden) if hidden else left
 
@@ -253,13 +256,15 @@ def _covered(run: _Run) -> bool:
     """
     if run.tool is not None and run.tool.silent_end and not _own_words(run):
         return False
-    failed = run.cause.finding.line.text if run.cause.finding is not None else ""
+    if run.cause.category is Category.LOCK_TIMEOUT and any("coded" in f.groups for f in run.log.saying(Says.TOOL)):
+        return False  # code may commit as it goes; two locks of a deadlock were held in one transaction
     named = run.migration is None or not naming.is_number(run.migration)
-    return _rolled_back(run) or (named and not any(_may_opt_out(name, failed) for name in _names(run)))
+    return _rolled_back(run) or (named and not any(_may_opt_out(run, name) for name in _names(run)))
 
 
-def _may_opt_out(name: str, failed: str) -> bool:
-    return naming.needs_no_transaction(name) or naming.two_things(name) or naming.more_than(name, failed)
+def _may_opt_out(run: _Run, name: str) -> bool:
+    lines = {f.line.number: f.line.text for f in run.log.found}
+    return naming.needs_no_transaction(name) or naming.two_things(name) or naming.more_than(name, lines.values())
 
 
 def _own_words(run: _Run) -> bool:

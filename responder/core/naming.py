@@ -1,6 +1,7 @@
 """What the name of a migration tells of what it does: tools that let it go without a transaction rarely say so."""
 
 import re
+from collections.abc import Iterable
 
 _OUTSIDE = re.compile(r"(?i)index|idx|concurrent|vacuum|enum|partition|backfill|batch|chunk|populate")
 _BATCHES = re.compile(r"(?i)backfill|batch|chunk|populate")
@@ -14,14 +15,18 @@ _STATEMENT = re.compile(
 _WORD = re.compile(r"[A-Z]?[a-z]{3,}|[A-Z]{3,}")
 _AROUND = re.compile(r"^.*/|^\w+\.(?=\d{4}_)|(?:\.up)?\.(?:sql|[cm]?[jt]s|py|rb|php|go|xml|ya?ml|json)$")
 _STEM = 4  # letters: currency, currencies
-# Words for what is done, not for what it is done to.
-_VERBS = frozenset(
+# Words for what is done, and how, not for what it is done to.
+_NO_THING = frozenset(
     {
-        "add", "alter", "apply", "change", "changes", "check", "clean", "cleanup", "column", "columns", "create",
-        "data", "delete", "drop", "extend", "field", "fields", "fill", "fix", "for", "foreign", "from", "init",
-        "initial", "into", "key", "make", "migrate", "migration", "modify", "move", "new", "not", "null", "nullable",
-        "old", "remove", "rename", "replace", "schema", "set", "table", "tables", "the", "type", "unique",
-        "unused", "update", "with",
+        "(", "add", "after", "allow", "alter", "apply", "assign", "before", "big", "change", "changes", "check",
+        "clean", "cleanup", "column", "columns", "convert", "copy", "correct", "create", "data", "ddl",
+        "default", "delete", "drop", "enlarge", "extend", "field", "fields", "fill", "first", "fix", "for",
+        "foreign", "from", "increase", "init", "initial", "insert", "into", "key", "large", "lock", "locks",
+        "long", "make", "mark", "merge", "migrate", "migration", "modify", "move", "new", "normalise",
+        "normalize", "not", "null", "nullable", "old", "recalculate", "recompute", "reduce", "refresh",
+        "remove", "rename", "replace", "require", "reset", "row", "rows", "schema", "second", "seed", "set",
+        "shorten", "slow", "split", "sync", "table", "tables", "the", "third", "type", "unique", "unused",
+        "update", "version", "widen", "with",
     }
 )  # fmt: skip
 
@@ -47,13 +52,12 @@ def two_things(name: str) -> bool:
     return _TWO_THINGS.search(name) is not None
 
 
-def more_than(name: str, failed: str) -> bool:
-    """It names something that the statement in the line ``failed`` does not touch: there is another statement."""
-    statement = _STATEMENT.search(failed)
-    if statement is None:
-        return False
-    touched = statement.group().lower()
-    return any(thing[:_STEM] not in touched for thing in _things(name))
+def more_than(name: str, lines: Iterable[str]) -> bool:
+    """It names something that the statements in ``lines`` do not touch: there is another, which is not shown."""
+    statements = [statement.group().lower() for line in lines if (statement := _STATEMENT.search(line))]
+    return bool(statements) and any(
+        not any(thing[:_STEM] in touched for touched in statements) for thing in _things(name)
+    )
 
 
 def _things(name: str) -> set[str]:
@@ -61,4 +65,4 @@ def _things(name: str) -> set[str]:
     file, _, change = name.partition("::")
     change = change.partition("::")[0]
     title = change if any(c.isalpha() for c in change) else _AROUND.sub("", file)
-    return {word.lower() for word in _WORD.findall(title)} - _VERBS
+    return {word.lower() for word in _WORD.findall(title)} - _NO_THING
