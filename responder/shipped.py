@@ -6,7 +6,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from responder.core.signaturefile import parse_signatures
+from responder.core.signaturefile import SHIPPED, parse_signatures
 from responder.core.signatures import Signatures
 
 
@@ -29,7 +29,7 @@ def _ours() -> Signatures:
 def _files() -> dict[str, bytes]:
     """By a name that no file of the user's has: theirs stand beside ours, whatever they are called."""
     shipped = sorted((f for f in files("responder.signatures").iterdir() if f.name.endswith(".yaml")), key=_name)
-    return {f"<shipped>/{f.name}": f.read_bytes() for f in shipped}
+    return {f"{SHIPPED}{f.name}": f.read_bytes() for f in shipped}
 
 
 def _name(file: Traversable) -> str:

@@ -6,15 +6,8 @@ import msgspec
 
 from responder.core.failure import Category, Confidence
 from responder.core.findings import Finding, Findings
-from responder.core.signatures import Says
+from responder.core.signatures import PASSING, Says
 
-# What ends without anything being changed. A signature may know better (`passes`).
-_PASSING = frozenset(
-    {
-        Category.CONNECTION_REFUSED, Category.CONNECTION_TIMEOUT, Category.TOO_MANY_CONNECTIONS,
-        Category.LOCK_TIMEOUT, Category.DEADLOCK, Category.SERVER_SHUTDOWN,
-    }
-)  # fmt: skip
 _UNREACHED = frozenset({Category.DNS_FAILURE, Category.CONNECTION_REFUSED, Category.CONNECTION_TIMEOUT})
 _ANSWERED = frozenset({Category.AUTH_FAILED, Category.DATABASE_MISSING, Category.TOO_MANY_CONNECTIONS})
 _CANNOT_WRITE = frozenset({Category.READ_ONLY, Category.PERMISSION_DENIED, Category.DISK_FULL})
@@ -155,7 +148,7 @@ def _chosen(failures: list[Finding], *, while_connecting: bool = False) -> Cause
         _confidence(best, failures),
         best,
         because,
-        passes=category in _PASSING if told is None else told,
+        passes=category in PASSING if told is None else told,
         connecting=connecting,
     )
 

@@ -10,11 +10,13 @@ import yaml
 
 from responder.core.failure import Category, StateLeft
 from responder.core.nearest import suggest
-from responder.core.signatures import WEIGHT, Says, Signature, Signatures, re2_options
+from responder.core.signatures import WEIGHT, Says, Signature, Signatures, passes, re2_options
 from responder.core.tooling import Tool
 
 _LARGEST_PATTERN = 1 << 20  # bytes that one compiled pattern may take; the largest of ours takes a tenth of it
 _HEAVIEST = 100
+_HARD = 24  # weight from which on a signature tells more than an echo
+SHIPPED = "<shipped>/"  # how the names of our own files begin
 _WEIGHTS = "a tool's own words weigh 40, a database's 30, a runtime's 20, an echo 5"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WORDS: Mapping[str, type[StrEnum]] = {"category": Category, "says": Says, "left": StateLeft}
@@ -65,15 +67,20 @@ def parse_signatures(sources: Mapping[str, bytes], *, check_samples: bool = True
     tools: list[Tool] = []
     tables: dict[str, dict[str, Category]] = {}
     advice: dict[str, str] = {}
+    ours = 0
     for file, data in sources.items():
         parsed = _read(file, data)
         tools += parsed.tools
         advice |= parsed.advice
         for name, codes in parsed.tables.items():
+            if name in tables:
+                fault = _Fault(f"{name}: there is a code table of this name already", ("tables", name), key=True)
+                raise SignatureError([fault.told(file, data)])
             tables[name] = _table(file, data, name, codes)
         signatures += [_filled(parsed, signature) for signature in parsed.signatures]
+        ours = len(signatures) if file.startswith(SHIPPED) else ours
     compiled = Signatures(signatures, tools, tables, advice)
-    if problems := list(_checked(compiled, sources, check_samples=check_samples)):
+    if problems := list(_checked(compiled, sources, ours, check_samples=check_samples)):
         raise SignatureError(problems)
     return compiled
 
@@ -147,12 +154,14 @@ def _filled(parsed: SignatureFile, signature: Signature) -> Signature:
 _SILENT: dict[str, tuple[str | int, ...]] = {"source": ("",), "tool": (), "database": (), "weight": (WEIGHT,)}
 
 
-def _checked(compiled: Signatures, sources: Mapping[str, bytes], *, check_samples: bool) -> Iterator[str]:
+def _checked(compiled: Signatures, sources: Mapping[str, bytes], ours: int, *, check_samples: bool) -> Iterator[str]:
+    """``ours``: how many of them we ship; they stand first."""
     seen: set[str] = set()
     for index, signature in enumerate(compiled.signatures):
         fault = _fault(compiled, signature, seen)
         if fault is None and check_samples:
             fault = _pattern_fault(signature) or _sample_fault(compiled, index)
+            fault = fault or (_breadth_fault(compiled, index, ours) if index >= ours else None)
         seen.add(signature.id)
         if fault is not None:
             yield _located(sources, signature.id, fault)
@@ -200,6 +209,19 @@ def _sample_fault(compiled: Signatures, index: int) -> _Fault | None:
             return _Fault(f"the sample {sample!r} is more than a line: patterns see one line at a time", ("samples",))
         if not compiled.matches_sample(index, sample):
             return _Fault(f"the sample {sample!r} does not match", ("samples",))
+    return None
+
+
+def _breadth_fault(compiled: Signatures, index: int, ours: int) -> _Fault | None:
+    """One that says of a failure that it passes may not say so of others, which do not: it would be run again."""
+    wide = compiled.signatures[index]
+    if not passes(wide):
+        return None
+    lasting = (s for s in compiled.signatures[:ours] if s.weight >= _HARD and s.category is not wide.category)
+    for other in (s for s in lasting if s.says is Says.FAILURE and s.category not in (None, Category.UNKNOWN)):
+        met = next((sample for sample in other.samples if compiled.matches_sample(index, sample)), None)
+        if met is not None and not passes(other):
+            return _Fault(f"it passes, and its pattern matches {met!r} too, which does not: narrow it", ("pattern",))
     return None
 
 

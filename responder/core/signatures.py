@@ -19,6 +19,15 @@ WEIGHT = 30
 _CLASSED = 5  # characters of a code that has a class (SQLSTATE, Oracle): in plain numbers the first digits are none
 
 
+# What ends without anything being changed. A signature may know better (`passes`).
+PASSING = frozenset(
+    {
+        Category.CONNECTION_REFUSED, Category.CONNECTION_TIMEOUT, Category.TOO_MANY_CONNECTIONS,
+        Category.LOCK_TIMEOUT, Category.DEADLOCK, Category.SERVER_SHUTDOWN,
+    }
+)  # fmt: skip
+
+
 class Says(StrEnum):
     """What a line that matches tells us."""
 
@@ -52,6 +61,12 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: int = WEIGHT
     exit_code: int | None = None  # it counts only in a run that ended so
     advice: str = ""
+
+
+def passes(signature: Signature) -> bool:
+    """Does such a failure end by itself? By its category where it does not say so itself."""
+    fails = signature.says is Says.FAILURE
+    return fails and (signature.category in PASSING if signature.passes is None else signature.passes)
 
 
 class Match(msgspec.Struct, frozen=True):

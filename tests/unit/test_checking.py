@@ -141,7 +141,8 @@ def test_files_that_cannot_be_read_are_told_by_name(tmp_path: Path) -> None:
 def test_rules_alone_may_name_what_is_configured_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "own.yaml").write_text(
         "tools: [{name: ledgerctl, source: ours}]\n"
-        "signatures:\n  - {id: a, pattern: x, samples: [x], category: permission-denied, passes: true}\n"
+        "signatures:\n"
+        "  - {id: a, pattern: ledger closed, samples: [ledger closed], category: permission-denied, passes: true}\n"
     )
     rules = tmp_path / "rules.yaml"
     rules.write_text("version: 1\nrules:\n  - {name: a, when: {tool: ledgerctl}, do: [{alert: {receiver: pager}}]}\n")

@@ -53,3 +53,29 @@ def test_a_user_s_id_that_we_ship_already_is_refused(tmp_path: Path) -> None:
 
 def test_the_snippet_for_argo_cd_is_the_file_that_deploy_ships() -> None:
     assert snippet("argocd") == (ROOT / "deploy/argocd/argocd-notifications-cm.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("signature", "reason"),
+    [
+        ("pattern: 'ERROR:', samples: ['ERROR: closed'], category: deadlock", "which does not: narrow it"),
+        ("pattern: 'ERROR:', samples: ['ERROR: x'], category: read-only, passes: true", "which does not: narrow it"),
+        ("pattern: 'ERROR:', samples: ['ERROR: closed'], category: read-only", ""),
+        ("pattern: 'ledger \\w+ is closed', samples: ['ledger a is closed'], category: read-only, passes: true", ""),
+    ],
+)
+def test_a_pattern_that_passes_may_not_take_in_what_does_not(tmp_path: Path, signature: str, reason: str) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(f"signatures: [{{id: own, {signature}}}]")
+    if not reason:
+        assert signatures([file]).signatures[-1].id == "own"
+        return
+    with pytest.raises(SignatureError, match=reason):
+        signatures([file])
+
+
+def test_a_code_table_of_ours_is_not_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text("tables:\n  sqlstate:\n    deadlock: ['23']\n")
+    with pytest.raises(SignatureError, match=r"own\.yaml:2:3: sqlstate: there is a code table of this name already"):
+        signatures([file])

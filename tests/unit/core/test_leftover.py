@@ -1,11 +1,15 @@
 """What a failed run left in the database, and whether the log proves it."""
 
+from pathlib import Path
+
 import pytest
 
-from responder.core.failure import StateLeft
+from responder.core.diagnosis import diagnose_text
+from responder.core.failure import Retry, StateLeft
 from responder.core.findings import LogLine, collect
 from responder.core.leftover import Left, assess
 from responder.core.logcause import find_cause
+from responder.shipped import signatures
 from tests.bench.diagnose import shipped
 
 SHIPPED = shipped()
@@ -118,3 +122,15 @@ def test_a_tool_that_prints_its_statements_shows_which_one_failed(sent: str, sta
 def test_statements_before_the_first_migration_are_the_tools_own() -> None:
     own = "query: CREATE TABLE `migrations` (`id` int)"
     assert left(f"{own}\n{BEGUN}\n{ALTER}\nerror: {LOCK}", "typeorm", "mysql").shown
+
+
+def test_a_signature_that_says_nothing_is_left_does_not_outweigh_what_the_log_shows(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    words = "ledger shop is closed"
+    own = f"{{id: own, pattern: {words}, samples: [{words}], category: read-only, passes: true, left: none}}"
+    file.write_text(f"signatures: [{own}]")
+    known = signatures([file])
+    applied = "Applied: 20261003101500_w.sql\nApplying: 20261003101600_x.sql\n"
+    assert diagnose_text(f"{applied}Error: pq: {words}", known, exit_code=2).retry is Retry.UNSAFE
+    assert diagnose_text(f"Inserted 3 rows\ndbmate: {words}", known, exit_code=2).retry is Retry.UNKNOWN
+    assert diagnose_text(f"dbmate: {words}", known, exit_code=2).retry is Retry.SAFE
