@@ -25,6 +25,9 @@ COLOURS = {Severity.CRITICAL: "#c62828", Severity.WARNING: "#f9a825", Severity.I
 RESOLVED = "#2e7d32"
 _MARKS = {AlertState.FIRING: "", AlertState.ACKNOWLEDGED: "Acknowledged: ", AlertState.RESOLVED: "Resolved: "}
 
+# a log may hold anything; what cannot be shown is no reason to refuse the whole message
+_UNSEEN = {code: "\ufffd" for code in range(32) if chr(code) not in "\t\n"}
+
 Block = dict[str, Any]
 
 
@@ -62,7 +65,7 @@ def fit(text: str, limit: int) -> str:
 
 
 def escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.translate(_UNSEEN).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _cut(escaped: str, limit: int) -> str:
@@ -74,7 +77,7 @@ def _colour(alert: Alert) -> str:
 
 
 def _header(title: str) -> Block:
-    return {"type": "header", "text": {"type": "plain_text", "text": title[:HEADER] or "Incident"}}
+    return {"type": "header", "text": {"type": "plain_text", "text": title.translate(_UNSEEN)[:HEADER] or "Incident"}}
 
 
 def _section(mrkdwn: str) -> Block:

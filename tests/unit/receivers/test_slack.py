@@ -47,6 +47,13 @@ async def test_a_channel_that_is_archived_is_not_tried_again(hub: Neighbour) -> 
     assert caught.value.final
 
 
+def test_what_cannot_be_shown_is_not_sent() -> None:
+    told = alert("a\x00b", what="a\x1b[31mb\tc\nd", details=("\x07\r",))
+    header, *_ = blocks(told)
+    assert header["text"]["text"] == "a\ufffdb"
+    assert (texts(told)[0], texts(told)[-1]) == ("a\ufffd[31mb\tc\nd", "```\ufffd\ufffd```")
+
+
 def test_the_three_lines_come_first_then_links_then_the_log() -> None:
     assert texts(ALERT) == [ALERT.what, ALERT.left, "abc -&gt; def. Next: argocd app get orders",
         "```12: ERROR: relation exists\n13: at line 3```"]  # fmt: skip
