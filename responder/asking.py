@@ -141,9 +141,8 @@ def _say(value: Any, text: str, *, as_json: bool) -> None:
 @asking
 def list_incidents(server: Server, arguments: Namespace) -> int:
     for incident in _incidents(server, arguments):
-        app = incident["application"]
         category, retry, left = (incident[name] or "unknown" for name in ("category", "retry", "state_left"))
-        state, name = f"{incident['state']:<12}", f"{app['namespace']}/{app['name']}"
+        state, name = f"{incident['state']:<12}", _whose(incident)
         text = f"{incident['id']}  {incident['opened_at']}  {state}  {name}  {category}  retry {retry}  left {left}"
         _say(incident, text, as_json=arguments.json)
     return GOOD
@@ -174,8 +173,8 @@ def show_incident(server: Server, arguments: Namespace) -> int:
 
 def _shown(incident: dict[str, Any]) -> Iterator[str]:
     """What broke, why, may it run again, what is left, what now; then what was decided."""
-    app, found = incident["application"], incident["diagnosis"] or {}
-    yield f"{incident['id']}  {incident['state']}  {app['namespace']}/{app['name']}"
+    found = incident["diagnosis"] or {}
+    yield f"{incident['id']}  {incident['state']}  {_whose(incident)}"
     yield f"  {incident['opened_for']}"
     yield f"  opened {incident['opened_at']}, owner {incident['owner'] or 'nobody named'}"
     tool = " ".join(filter(None, (found.get("tool"), found.get("database"))))
@@ -195,6 +194,12 @@ def _shown(incident: dict[str, Any]) -> Iterator[str]:
     yield from (f"  {name}: {text}" for name, text in told.items() if text)
     for decision in incident["decisions"]:
         yield from _decision(decision)
+
+
+def _whose(incident: dict[str, Any]) -> str:
+    """An Application, or how many share a cause."""
+    app, children = incident["application"], incident.get("children")
+    return f"{len(children)} Applications" if children else f"{app['namespace']}/{app['name']}"
 
 
 def _decision(decision: dict[str, Any]) -> Iterator[str]:
