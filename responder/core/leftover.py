@@ -341,7 +341,7 @@ def _may_be_several(run: _Run) -> bool:
 
 def _names(run: _Run) -> list[str]:
     """All that the log calls the failing migration."""
-    titles = [f.groups["title"] for f in run.log.saying(Says.STARTED) if "title" in f.groups]
+    titles = [f.groups["title"] for f in run.log.saying(Says.TOOL, Says.STARTED) if "title" in f.groups]
     return [run.migration or "", *titles[-1:]]
 
 

@@ -14,6 +14,7 @@ _STATEMENT = re.compile(
 )
 _WORD = re.compile(r"[A-Z]?[a-z]{3,}|[A-Z]{3,}")
 _AROUND = re.compile(r"^.*/|^\w+\.(?=\d{4}_)|(?:\.up)?\.(?:sql|[cm]?[jt]s|py|rb|php|go|xml|ya?ml|json)$")
+_REVISION = re.compile(r"[0-9a-f]{8,}")  # of Alembic
 _STEM = 4  # letters: currency, currencies
 # Words for what is done, and how, not for what it is done to.
 _NO_THING = frozenset(
@@ -64,5 +65,7 @@ def _things(name: str) -> set[str]:
     """Without folder, application, extension and, in Liquibase's ``file::id::author``, all but the id."""
     file, _, change = name.partition("::")
     change = change.partition("::")[0]
+    if _REVISION.fullmatch(name):
+        return set()
     title = change if any(c.isalpha() for c in change) else _AROUND.sub("", file)
     return {word.lower() for word in _WORD.findall(title)} - _NO_THING

@@ -19,7 +19,7 @@ def test_a_name_that_tells_of_another_table(name: str) -> None:
     "name",
     [
         "20261102_add_fine.js", "catalog.0003_add_fines_to_loan", "changes/002-add_fine.sql::2::kai", "20261102073000",
-        "AddFineColumn1757702000000", "V3__alter_loans.sql",
+        "AddFineColumn1757702000000", "V3__alter_loans.sql", "fffd5994beef",
     ],
 )  # fmt: skip
 def test_a_name_that_tells_of_that_statement_alone(name: str) -> None:
