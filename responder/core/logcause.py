@@ -10,6 +10,13 @@ from responder.core.signatures import PASSING, Says
 
 _UNREACHED = frozenset({Category.DNS_FAILURE, Category.CONNECTION_REFUSED, Category.CONNECTION_TIMEOUT})
 _ANSWERED = frozenset({Category.AUTH_FAILED, Category.DATABASE_MISSING, Category.TOO_MANY_CONNECTIONS})
+# What another try meets again: if one ended well later, it was at another database, schema or tenant.
+_NEVER_REPAIRED = frozenset(
+    {
+        Category.ALREADY_EXISTS, Category.SYNTAX_ERROR, Category.CONSTRAINT_VIOLATION, Category.DATA_ERROR,
+        Category.PERMISSION_DENIED,
+    }
+)  # fmt: skip
 _CANNOT_WRITE = frozenset({Category.READ_ONLY, Category.PERMISSION_DENIED, Category.DISK_FULL})
 _PROGRESS = (Says.STARTED, Says.FINISHED, Says.STEP, Says.READY, Says.DONE)
 _ECHO = 10  # weights below are consequences: never a cause where there is another
@@ -92,7 +99,10 @@ def _despite_success(log: Findings, failures: list[Finding]) -> Cause:
     well = max((f.order for f in log.saying(Says.FINISHED, Says.DONE)), default=-(1 << 62))
     well = max(well, _tried_again(log))
     stated = [f for f in failures if not f.quiet and not f.connecting and f.signature.weight >= _STATEMENT]
-    stated = [f for f in stated if f.order > well]
+    scripts = {f.order for f in log.saying(Says.STARTED) if "line" in f.groups}  # which go on, and finish nothing
+    names = {f.order for f in log.saying(*_PROGRESS)} - scripts  # a migration may be called after a failure
+    lasting = {f.order for f in stated if f.category in _NEVER_REPAIRED} - names
+    stated = [f for f in stated if f.order > well or f.order in lasting | scripts]
     return _chosen(stated) if stated else _none()
 
 

@@ -93,3 +93,20 @@ def test_an_attempt_that_a_loop_says_it_repeats_is_handled_once_another_has_begu
     assert cause(f"{first}\nmigrations finished", 0).category is Category.NONE
     assert cause(f"{first}\nstarting the application", 0).category is Category.LOCK_TIMEOUT
     assert cause(f"{first}\n{first}", 0).category is Category.LOCK_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        'Applying: 3_x.sql\nError: pq: relation "x" already exists',  # the next tenant's database knew no x
+        'psql:/sql/001.sql:4: ERROR:  relation "x" does not exist',  # psql went on, and another tool ended well
+    ],
+)
+def test_what_ends_well_later_repairs_nothing_that_another_try_meets_again(error: str) -> None:
+    applied = "Applying: 20261003101500_x.sql\nApplied: 20261003101500_x.sql in 3ms"
+    assert cause(f"{error}\n{applied}", 0).category is not Category.NONE
+
+
+def test_a_migration_may_be_called_after_a_failure() -> None:
+    begun = 'Migrating schema "public" to version "3 - permission denied for log"'
+    assert cause(f"{begun}\nSuccessfully applied 1 migration to schema x", 0).category is Category.NONE
