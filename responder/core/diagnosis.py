@@ -1,7 +1,8 @@
 """A log to a diagnosis: the cause, what was left behind, whether the same may run again. Never raises on any text."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -127,17 +128,28 @@ def _votes(found: Iterable[Finding], run: Run) -> dict[str, tuple[int, int, int]
 
 
 def _believed(log: Findings, cause: Cause, tool: Tool | None) -> Findings:
-    """Without the end of the migration that failed, where the tool prints one all the same."""
+    """Without the ends of migrations that failed, where the tool prints one all the same or takes it back after it."""
+    if tool is None or cause.connecting:
+        return log
     told = log.saying(Says.STARTED, Says.FINISHED, Says.DONE)
-    if tool is None or not tool.ends_anyway or cause.finding is None or cause.connecting or len(told) < 2:
-        return log
-    begun, last = told[-2:]
-    both = begun.signature.says is Says.STARTED and last.signature.says is Says.FINISHED
-    if not both or begun.migration != last.migration or cause.finding.order < last.order:
-        return log
-    if not any(f.signature.tool == tool.name and f.order > last.order for f in log.found):
-        return log  # another program failed when the tool was done
-    return msgspec.structs.replace(log, found=tuple(f for f in log.found if f is not last))
+    untrue = [
+        end
+        for n, (begun, end) in enumerate(pairwise(told))
+        if (begun.signature.says, end.signature.says) == (Says.STARTED, Says.FINISHED)
+        and begun.migration == end.migration
+        and _failed_after(log, cause, tool, end, told[n + 2 :])
+    ]
+    return msgspec.structs.replace(log, found=tuple(f for f in log.found if f not in untrue)) if untrue else log
+
+
+def _failed_after(log: Findings, cause: Cause, tool: Tool, end: Finding, later: Sequence[Finding]) -> bool:
+    if later:  # it was begun again, so it was not recorded
+        return tool.ends_anyway and later[0].signature.says is Says.STARTED and later[0].migration == end.migration
+    if cause.finding is None or cause.finding.order < end.order:
+        return False
+    if any(f.order > end.order for f in log.saying(Says.ROLLED_BACK)):
+        return True
+    return tool.ends_anyway and any(f.signature.tool == tool.name and f.order > end.order for f in log.found)
 
 
 def _database(log: Findings, run: Run) -> str | None:
