@@ -22,6 +22,7 @@ from responder.connecting import Connections, open_connections
 from responder.core.argocd import AppKey
 from responder.core.incident import Incident
 from responder.desk import Desk
+from responder.gatekeeper import Gatekeeper
 from responder.gauges import Gauges
 from responder.loading import Rules
 from responder.metrics import Metrics
@@ -83,8 +84,8 @@ class Responder:
         )
         self.desk = Desk(
             store=store,
-            cluster=self.cache,
             loader=self.reconciler.loader,
+            alerts=self.reconciler.alerts,
             clock=clock,
             rules=self._rules,
             wake=self.reconciler.wake,
@@ -148,6 +149,7 @@ class Responder:
             store=self._store,
             loader=self.reconciler.loader,
             desk=self.desk,
+            gatekeeper=Gatekeeper(self.cache, self.reconciler.loader, self._clock, self._rules),
             cluster=self.cache,
             clock=self._clock,
             metrics=self.metrics,

@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from responder.alerts import Alerts
 from responder.auditing import of_block, of_person
 from responder.core.actions import ActionKind, Decision, Outcome, OutcomeResult, Verdict, VerdictResult
+from responder.core.alerting import told_of_rule
 from responder.core.argocd import AppKey
 from responder.core.attempts import OperationView
 from responder.core.candidate import Candidate
@@ -19,14 +21,12 @@ from responder.core.failure import Diagnosis, StateLeft
 from responder.core.guards import judge
 from responder.core.incident import Incident, IncidentState, TimelineEntry
 from responder.core.life import merge_timeline
-from responder.core.promotion import Block, GateAnswer
-from responder.gatekeeper import Gatekeeper
+from responder.core.promotion import Block
 from responder.loading import Loader, Rules, put_demotion
 from responder.ports import (
     AppendAudit,
     AuditEntry,
     Clock,
-    Cluster,
     PutBlock,
     PutIncident,
     PutSetting,
@@ -54,8 +54,8 @@ class Desk:
         self,
         *,
         store: Store,
-        cluster: Cluster,
         loader: Loader,
+        alerts: Alerts,
         clock: Clock,
         rules: Callable[[], Rules],
         wake: Callable[[AppKey | None, Trigger], None],
@@ -65,12 +65,12 @@ class Desk:
         """``exclusive``: no step of that Application runs meanwhile, so that neither overwrites the other."""
         self._store = store
         self._loader = loader
+        self._alerts = alerts
         self._clock = clock
         self._rules = rules
         self._wake = wake
         self._changed = changed
         self._exclusive = exclusive
-        self._gatekeeper = Gatekeeper(cluster, loader, clock, rules)
 
     # Incidents.
 
@@ -276,16 +276,6 @@ class Desk:
         held = [b for b in self._loader.blocks.values() if b.expires_at is None or b.expires_at > now]
         return sorted(held, key=lambda b: b.created_at, reverse=True)
 
-    async def gate(
-        self, service: str, environment: str, revision: str, *, images: Sequence[str] = (), for_sync: bool = False
-    ) -> GateAnswer:
-        return await self._gatekeeper.subject(service, environment, revision, images=images, for_sync=for_sync)
-
-    async def gate_application(
-        self, key: AppKey, revision: str, *, images: Sequence[str] = (), for_sync: bool = False
-    ) -> GateAnswer:
-        return await self._gatekeeper.application(key, revision, images=images, for_sync=for_sync)
-
     # A rule that was set to shadow because its resyncs mostly failed.
 
     async def release_rule(self, name: str, who: str, why: str = "") -> Demotion:
@@ -294,9 +284,11 @@ class Desk:
             raise NotFoundError(f"rule {name!r} was not set to shadow")
         now = self._clock.now()
         released = msgspec.structs.replace(held, released_at=now, released_by=who)
+        orders = told_of_rule(released, self._rules().policy)
         entry = AuditEntry(now, who, f"released rule {name!r}", why, before="shadow", after="as the file says")
-        await self._store.commit(put_demotion(released), AppendAudit(entry))
+        await self._store.commit(put_demotion(released), AppendAudit(entry), *self._alerts.writes(orders))
         self._loader.demotions[name] = released
+        self._alerts.stored(orders)
         self._wake(None, Trigger.PERSON)
         return released
 

@@ -73,7 +73,7 @@ class Reconciler:
         self._rules = rules
         self._metrics = metrics
         self._tally = Tally(metrics, clock)
-        self._alerts = Alerts(outbox, clock)
+        self.alerts = Alerts(outbox, clock)
         self._changed = changed
         self.loader = Loader(store, cluster, actuator, clock)
         self._wakeups = Wakeups(cluster, clock)
@@ -81,7 +81,7 @@ class Reconciler:
         self._everybody: set[AppKey] = set()  # that a wake-up of all Applications still waits for
         self._outdated = False  # the store said that what we hold in memory is not what it holds
         self._relations = Relations(
-            self.loader, clock, rules, self._alerts, self._wakeups,
+            self.loader, clock, rules, self.alerts, self._wakeups,
             plan=self.plan, commit=self._store_all, changed=changed,
         )  # fmt: skip
 
@@ -196,14 +196,14 @@ class Reconciler:
         except StoreConflictError:
             raise
         except StoreError:
-            self._alerts.from_memory(self.plan(await self.loader.from_memory(key, self._rules())).alerts)
+            self.alerts.from_memory(self.plan(await self.loader.from_memory(key, self._rules())).alerts)
             raise
         planned = self._planned(situation)
         try:
             await self._record(situation, planned, recorded)
         except StoreError as error:
             if not isinstance(error, StoreConflictError):
-                self._alerts.from_memory(planned.alerts)
+                self.alerts.from_memory(planned.alerts)
             self._release(planned)
             raise
         self._answered(key)
@@ -286,7 +286,7 @@ class Reconciler:
             writes.append(PutIncident(incident, follows))
         writes += [PutBlock(block) for block in planned.blocks]
         writes += [PutAction(act.action) for act in planned.acts]
-        writes += self._alerts.writes(planned.alerts)
+        writes += self.alerts.writes(planned.alerts)
         writes += [AppendAudit(entry) for entry in of_plan(situation, planned, self._clock.now())]
         writes += [DropWakeup(wakeup) for wakeup in recorded]
         await self._store_all(writes)
@@ -296,7 +296,7 @@ class Reconciler:
             self._noted(situation, planned, incident)
         for block in planned.blocks:
             self._keep_block(block)
-        self._alerts.stored(planned.alerts)
+        self.alerts.stored(planned.alerts)
 
     def _keep_block(self, block: Block) -> None:
         if block.ended_at is None:

@@ -9,9 +9,9 @@ import msgspec
 
 from responder.alerts import Alerts
 from responder.core.actions import ActionRecord
-from responder.core.alerting import AlertOrder, plan_alerts
+from responder.core.alerting import plan_alerts, told_of_rule
 from responder.core.argocd import AppKey
-from responder.core.demoting import alert_of, demoted
+from responder.core.demoting import demoted
 from responder.core.incident import Incident
 from responder.core.parenting import parent_of
 from responder.core.plan import Plan
@@ -102,9 +102,7 @@ class Relations:
         demotion = demoted(rule, self._loader.resyncs.within_a_day(now), self._loader.demotions.get(rule.name), now)
         if demotion is None:
             return
-        policy = rules.policy
-        alert = alert_of(demotion, owner=policy.routes.default_owner, url=policy.url, incident_id=action.incident_id)
-        orders = [AlertOrder(receiver, alert) for receiver in policy.routes.of(policy.routes.default_owner)]
+        orders = told_of_rule(demotion, rules.policy)
         entry = AuditEntry(now, "responder", "rule set to shadow", str(demotion), action.incident_id, after="shadow")
         await self._commit([put_demotion(demotion), AppendAudit(entry), *self._alerts.writes(orders)])
         self._loader.demotions[rule.name] = demotion

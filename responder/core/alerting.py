@@ -8,11 +8,12 @@ import msgspec
 
 from responder.core.actions import ActionKind, Mode
 from responder.core.alert import Alert, AlertState, Severity
+from responder.core.demoting import Demotion, alert_of
 from responder.core.failure import Category
 from responder.core.hooks import ContainerState, HookRun
 from responder.core.incident import AlertMark, Incident
 from responder.core.rules import Matching
-from responder.core.situation import Situation
+from responder.core.situation import Policy, Situation
 from responder.core.wording import alert, unknown_acts
 
 _ORDER = (Severity.INFO, Severity.WARNING, Severity.CRITICAL)
@@ -45,6 +46,13 @@ def plan_alerts(situation: Situation, incident: Incident, matching: Matching | N
     for receiver, mark in marks.items():  # once told, kept informed; the severity never falls by itself
         wanted[receiver] = max(mark.severity, wanted.get(receiver, mark.severity), key=_ORDER.index)
     return _orders(situation, incident, wanted, marks, wake_at)
+
+
+def told_of_rule(demotion: Demotion, policy: Policy) -> list[AlertOrder]:
+    """That it was set to shadow, or is released: whoever owns the responder is told."""
+    owner = policy.routes.default_owner
+    alert = alert_of(demotion, owner=owner, url=policy.url)
+    return [AlertOrder(receiver, alert) for receiver in policy.routes.of(owner)]
 
 
 def _wanted(

@@ -19,6 +19,9 @@ AT_LEAST = 5  # resyncs that ended
 _DAY = timedelta(days=1)
 _WRONG = (OutcomeResult.FAILED, OutcomeResult.UNKNOWN)
 _ENDED = (*_WRONG, OutcomeResult.SUCCEEDED)
+_IN_SHADOW = "Nothing is resynced by it any more."
+_RELEASED = "{} has released it: it acts again, as its file says."
+_NEXT = "Next: read what its resyncs met, narrow its conditions and reload the file, or release it as it is:"
 
 
 class Demotion(msgspec.Struct, frozen=True):
@@ -27,6 +30,7 @@ class Demotion(msgspec.Struct, frozen=True):
     at: datetime
     ended: int
     failed: int
+    incident: str = ""  # the last that it did not help
     released_at: datetime | None = None
     released_by: str = ""
 
@@ -61,26 +65,28 @@ def demoted(rule: Rule, resyncs: Sequence[ActionRecord], before: Demotion | None
     failed = sum(1 for a in ended if a.outcome.result in _WRONG)
     if len(ended) < AT_LEAST or 2 * failed <= len(ended):
         return None
-    return Demotion(rule.name, version_of(rule), now, len(ended), failed)
+    last = max(ended, key=lambda a: a.outcome.at or a.begun_at)
+    return Demotion(rule.name, version_of(rule), now, len(ended), failed, last.incident_id)
 
 
-def alert_of(demotion: Demotion, *, owner: str, url: str, incident_id: str) -> Alert:
-    """For whoever owns the responder, at ``url``; ``incident_id``: the last that the rule did not help."""
+def alert_of(demotion: Demotion, *, owner: str, url: str) -> Alert:
+    """For whoever owns the responder, at ``url``."""
     released = demotion.released_at is not None
     return Alert(
         key=f"hook-responder/rule/{demotion.rule}",
-        incident_id=incident_id,
+        incident_id=demotion.incident,
         state=AlertState.RESOLVED if released else AlertState.FIRING,
         severity=Severity.WARNING,
         title=f"rule {demotion.rule!r} is in shadow mode" if not released else f"rule {demotion.rule!r} is released",
-        what=f"{demotion}. Nothing is resynced by it any more.",
-        left="Incidents that it matches are recorded and alerted as before; each waits for a person.",
-        next="Next: read what its resyncs met, narrow its conditions and reload the file, or release it as it is: "
-        f"responder rules release {shlex.quote(demotion.rule)}",
+        what=f"{demotion}. {_RELEASED.format(demotion.released_by) if released else _IN_SHADOW}",
+        left=""
+        if released
+        else "Incidents that it matches are recorded and alerted as before; each waits for a person.",
+        next="" if released else f"{_NEXT} responder rules release {shlex.quote(demotion.rule)}",
         labels={"rule": demotion.rule, "owner": owner},
         starts_at=demotion.at,
         updated_at=demotion.released_at or demotion.at,
         owner=owner,
         ends_at=demotion.released_at,
-        incident_url=f"{url}/incidents/{incident_id}" if url and incident_id else "",
+        incident_url=f"{url}/incidents/{demotion.incident}" if url and demotion.incident else "",
     )

@@ -10,6 +10,7 @@ from aiohttp import web
 from responder.configured import InForce
 from responder.core.actions import Switch
 from responder.desk import Desk
+from responder.gatekeeper import Gatekeeper
 from responder.loading import Loader, Rules
 from responder.metrics import Metrics
 from responder.ports import Clock, Cluster, Store
@@ -34,6 +35,7 @@ class Faces:
     store: Store
     loader: Loader
     desk: Desk
+    gatekeeper: Gatekeeper
     cluster: Cluster
     clock: Clock
     metrics: Metrics

@@ -89,11 +89,11 @@ def _complete(asked: GateQuery) -> None:
 async def _answered(faces: Faces, asked: GateQuery) -> GateAnswer:
     for_sync = asked.purpose == "sync"
     if asked.service:
-        return await faces.desk.gate(
+        return await faces.gatekeeper.subject(
             asked.service, asked.environment, asked.revision, images=asked.image, for_sync=for_sync
         )
     key = AppKey(asked.namespace, asked.application)
-    return await faces.desk.gate_application(key, asked.revision, images=asked.image, for_sync=for_sync)
+    return await faces.gatekeeper.application(key, asked.revision, images=asked.image, for_sync=for_sync)
 
 
 async def list_blocks(request: web.Request) -> web.Response:

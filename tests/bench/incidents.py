@@ -72,7 +72,7 @@ async def measured(path: Path) -> None:
         for number in range(ASKED):
             world.deploy(AppKey("argocd", f"app-{number:05}"))
         told("a step of one of them", await took(world.reconciler.step))
-        told("the gate, asked of one of them", await took(lambda key: world.desk.gate_application(key, REVISION)))
+        told("the gate, asked of one of them", await took(lambda key: world.gatekeeper.application(key, REVISION)))
     assert count == OPEN + 1
 
 

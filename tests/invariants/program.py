@@ -120,8 +120,8 @@ class Program:
         )
         self.desk = Desk(
             store=self.store,
-            cluster=self.cache,
             loader=self.reconciler.loader,
+            alerts=self.reconciler.alerts,
             clock=clock,
             rules=lambda: self._rules,
             wake=self.reconciler.wake,

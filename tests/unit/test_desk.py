@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from responder.core.actions import ActionKind, Decision, Mode, OutcomeResult, VerdictResult
+from responder.core.alert import AlertState
 from responder.core.demoting import Demotion
 from responder.core.failure import StateLeft
 from responder.core.incident import IncidentState
@@ -29,8 +30,8 @@ class Office:
         self.woken: list[object] = []
         self.desk = Desk(
             store=night.store,
-            cluster=night.cluster,
             loader=night.reconciler.loader,
+            alerts=night.reconciler.alerts,
             clock=night.clock,
             rules=lambda: night.rules,
             wake=self._wake,
@@ -291,12 +292,15 @@ async def test_a_block_that_was_lifted_is_not_put_back_before_something_fails_ag
 
 
 async def test_a_rule_that_was_set_to_shadow_is_released_by_a_named_person(office: Office) -> None:
-    held = Demotion("again", "a version", at(50), 5, 4)
+    held = Demotion("again", "a version", at(50), 5, 4, shown_id := await shown(office))
     await office.night.store.commit(put_demotion(held))
     await office.night.reconciler.loader.start()
     released = await office.desk.release_rule("again", "ana", "the database was upgraded")
     assert (released.released_at, released.released_by) == (office.night.clock.at, "ana")
     assert (await office.audit())[0] == ("ana", "released rule 'again'", "the database was upgraded")
+    (told,) = [d for d in await office.night.store.deliveries() if d.alert.key == "hook-responder/rule/again"]
+    assert (told.receiver, told.alert.state, told.alert.incident_id) == ("pager", AlertState.RESOLVED, shown_id)
+    assert told.alert.what.endswith("ana has released it: it acts again, as its file says.")
     await office.night.reconciler.loader.start()
     assert office.night.reconciler.loader.demotions["again"] == released
     for name in ("again", "never heard of"):

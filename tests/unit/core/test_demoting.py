@@ -29,6 +29,8 @@ def judged(resyncs: list[ActionRecord], before: Demotion | None = None, now: flo
 def test_three_of_five_that_failed_are_too_many() -> None:
     found = judged(done(WELL, WRONG, WRONG, WELL, WRONG))
     assert str(found) == "rule 'again' was set to shadow: 3 of its 5 resyncs of a day failed"
+    assert found is not None
+    assert found.incident == "incident-1"
 
 
 def test_half_of_them_are_not_nor_are_four_in_all() -> None:
@@ -46,7 +48,7 @@ def test_another_rules_resyncs_and_those_of_yesterday_do_not_count() -> None:
     assert judged(done(*[WRONG] * 5), now=86_500) is None
 
 
-HELD = Demotion("again", version_of(LIVE), at(50), 5, 5)
+HELD = Demotion("again", version_of(LIVE), at(50), 5, 5, "i-1")
 
 
 def test_it_is_demoted_once() -> None:
@@ -77,7 +79,7 @@ def test_the_guard_says_so_until_it_is_released_and_other_rules_are_free() -> No
 
 
 def test_the_platform_is_told_with_what_to_do() -> None:
-    told = alert_of(HELD, owner="platform", url="https://responder", incident_id="i-1")
+    told = alert_of(HELD, owner="platform", url="https://responder")
     assert (told.key, told.state, told.owner) == ("hook-responder/rule/again", "firing", "platform")
     assert told.incident_url == "https://responder/incidents/i-1"
     assert "reload the file, or release it" in told.next

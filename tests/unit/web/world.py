@@ -32,6 +32,7 @@ from responder.core.redaction import Redactor
 from responder.core.rulesfile import parse_rules
 from responder.core.situation import Policy, Routes
 from responder.desk import Desk
+from responder.gatekeeper import Gatekeeper
 from responder.loading import Rules
 from responder.metrics import Metrics
 from responder.ports import Actuator, AppendLog, Cluster, PutHookRun, PutOperation, Store
@@ -146,9 +147,11 @@ class World:
             outbox=IdleOutbox(), metrics=self.metrics, changed=self._changed,
         )  # fmt: skip
         self.desk = Desk(
-            store=store, cluster=self.cluster, loader=self.reconciler.loader, clock=clock, rules=lambda: self.rules,
-            wake=self.reconciler.wake, changed=self._changed, exclusive=self.reconciler.exclusive,
+            store=store, loader=self.reconciler.loader, alerts=self.reconciler.alerts, clock=clock,
+            rules=lambda: self.rules, wake=self.reconciler.wake, changed=self._changed,
+            exclusive=self.reconciler.exclusive,
         )  # fmt: skip
+        self.gatekeeper = Gatekeeper(self.cluster, self.reconciler.loader, clock, lambda: self.rules)
 
     def _changed(self, incident: Incident) -> None:
         self.changes.publish(incident.id)
@@ -160,9 +163,9 @@ class World:
         )  # fmt: skip
         access = Access([NamedToken("ana", OPERATOR, Role.OPERATOR), NamedToken("grafana", VIEWER, Role.VIEWER)])
         settled = Faces(
-            store=self.store, loader=self.reconciler.loader, desk=self.desk, cluster=self.cluster, clock=self.clock,
-            metrics=self.metrics, rules=lambda: self.rules, intake=intake, access=access, changes=self.changes,
-            version="0.1.0",
+            store=self.store, loader=self.reconciler.loader, desk=self.desk, gatekeeper=self.gatekeeper,
+            cluster=self.cluster, clock=self.clock, metrics=self.metrics, rules=lambda: self.rules, intake=intake,
+            access=access, changes=self.changes, version="0.1.0",
         )  # fmt: skip
         return replaced(settled, more)
 
