@@ -5,8 +5,11 @@ from urllib.parse import quote
 
 import msgspec
 
+from responder.core.actions import Mode
 from responder.core.argocd import AppKey
 from responder.core.explaining import ExplainOut
+from responder.core.failure import Retry
+from responder.core.incident import Incident
 from responder.core.promotion import Block
 from responder.core.reportshape import DecisionOut
 from responder.core.wording import next_step
@@ -27,6 +30,7 @@ class IncidentPage(msgspec.Struct, frozen=True):
     children: list[SummaryOut]
     blocks: list[Block]  # that it holds
     argocd: str  # address of the Application there; empty: not known
+    again: bool  # it is safe to run it again, and may be ordered here
     advice: str
     command: str  # empty: there is none to give
     owner: str  # likely; empty: not known
@@ -44,11 +48,19 @@ async def incident_page(faces: Faces, incident_id: str) -> IncidentPage:
         children=await _children(faces, incident.children),
         blocks=[b for b in faces.desk.blocks() if b.incident_id == incident.id],
         argocd=_in_argocd(faces, incident.app) if incident.app_uid else "",
+        again=_again(faces, incident),
         advice=next_step(incident.diagnosis, incident.app.name),
         command=incident.diagnosis.command if incident.diagnosis else "",
         owner=incident.diagnosis.owner if incident.diagnosis else "",
         read_at=faces.clock.now(),
     )
+
+
+def _again(faces: Faces, incident: Incident) -> bool:
+    """Only what is safe has a button; the guards, which speak in any case, would refuse it in shadow."""
+    safe = incident.diagnosis is not None and incident.diagnosis.retry is Retry.SAFE
+    may = incident.state.open and bool(incident.app_uid) and faces.rules().policy.mode is not Mode.SHADOW
+    return safe and may
 
 
 def _in_argocd(faces: Faces, app: AppKey) -> str:

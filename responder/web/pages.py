@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 from aiohttp import web
 
-from responder.core.actions import Switch
+from responder.core.actions import ActionKind, Switch
 from responder.core.advice import begin_with, by_database, fill, owner_of_category
 from responder.core.failure import Category
 from responder.core.incident import IncidentState
@@ -136,6 +136,9 @@ async def act_on_incident(request: web.Request) -> web.Response:
         case "mute":
             until = muted_until(MuteIn(lasts=deed.lasts), faces.clock.now())
             await faces.desk.mute(incident_id, who, until, deed.why)
+        case "resync":  # a denial stands there with its reasons
+            await faces.desk.order(incident_id, ActionKind.RESYNC, who, deed.why)
+            raise web.HTTPSeeOther(f"/incidents/{incident_id}#decisions")
         case "approve":
             await faces.desk.approve(deed.decision, who, deed.evidence_version)
         case "decline":

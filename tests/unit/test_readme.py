@@ -77,8 +77,8 @@ def test_every_route_exists() -> None:
     pages_and_api = (incidents.ROUTES, logs.ROUTES, gate.ROUTES, events.ROUTES, pages.ROUTES, rules.ROUTES)
     tables = (*pages_and_api, probes.routes(metrics_open=True))
     known = {"/v1/argocd/webhook", "/openapi.json", *(route.path for table in tables for route in table)}
-    named = set(re.findall(r"`(?:[A-Z]+ )?(/[a-z{}/0-9.]*)`", section("HTTP")))
-    prefixes = {"/resolve", "/mute", "/resync"}, {"/decline"}
+    named = set(re.findall(r"`(?:[A-Z]+ )?(/[a-z{}/0-9.-]*)`", section("HTTP")))
+    prefixes = {"/resolve", "/mute", "/stop-retries", "/terminate", "/delete-hook"}, {"/decline"}
     spelled = {f"/v1/incidents/{{id}}{end}" for end in prefixes[0]} | {
         f"/v1/decisions/{{id}}{end}" for end in prefixes[1]
     }

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from aiohttp import FormData
 
-from responder.core.actions import Switch
+from responder.core.actions import Mode, Switch
 from responder.core.advice import begin_with
 from responder.core.argocd import AppKey
 from responder.core.evidence import Freshness
@@ -251,6 +251,31 @@ async def test_the_buttons_acknowledge_mute_and_resolve(world: World, client: Cl
     assert resolved is not None
     assert (muted.acknowledged_by, muted.muted_until) == ("ana", after(240))
     assert resolved.resolved_by == "ana: mended"
+
+
+async def test_what_is_safe_is_run_again_from_its_page(world: World, client: Client) -> None:
+    live = msgspec.structs.replace(world.rules.policy, mode=Mode.LIVE)
+    world.rules = msgspec.structs.replace(world.rules, policy=live)
+    opened = await world.fail(redacted(REFUSED))
+    world.clock.at = after(5)
+
+    assert "Run it again</button>" in await shown(client, f"/incidents/{opened.id}")
+    assert await send(client, f"/incidents/{opened.id}", do="resync", why="the database is back") == 303
+
+    stored = await world.store.incident(opened.id)
+    assert stored is not None
+    ordered = [d for d in stored.decisions if d.approved_by == "ana"]
+    assert [(d.action.value, d.verdict.result) for d in ordered] == [("resync", "allowed")]
+
+
+async def test_neither_what_is_unsafe_nor_anything_in_shadow_has_that_button(world: World, client: Client) -> None:
+    in_shadow = await world.fail(redacted(REFUSED))
+    assert "Run it again</button>" not in await shown(client, f"/incidents/{in_shadow.id}")
+
+    live = msgspec.structs.replace(world.rules.policy, mode=Mode.LIVE)
+    world.rules = msgspec.structs.replace(world.rules, policy=live)
+    unsafe = await world.fail(redacted(HALF_APPLIED), key=AppKey("argocd", "billing"))
+    assert "Run it again</button>" not in await shown(client, f"/incidents/{unsafe.id}")
 
 
 async def test_a_decision_is_approved_upon_the_evidence_that_the_page_showed(world: World, client: Client) -> None:
