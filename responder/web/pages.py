@@ -260,7 +260,9 @@ def _inside(address: str) -> str:
 
 
 def problem_page(request: web.Request, told: Problem) -> web.Response:
-    return render(request, "problem.html", told.status, problem=told)
+    """Whoever sent a form goes back to its page: what it said has changed."""
+    of_incident = request.method == "POST" and request.path.startswith("/incidents/")
+    return render(request, "problem.html", told.status, problem=told, back=request.path if of_incident else "/incidents")
 
 
 def _page(path: str, handler: Handler, summary: str, **more: Any) -> Route:

@@ -284,7 +284,10 @@ async def test_a_decision_is_approved_upon_the_evidence_that_the_page_showed(wor
     version = re.search(r'name="evidence_version" value="(\w+)"', page)
     assert version is not None
 
-    stale = await send(client, "/incidents/i1", do="approve", decision="d1", evidence_version="v1")
+    old = {"do": "approve", "decision": "d1", "evidence_version": "v1"}
+    refused = await client.post("/incidents/i1", data=old, headers=PAGE)
+    assert 'href="/incidents/i1">Back to the incident' in await refused.text()
+    stale = refused.status
     good = await send(client, "/incidents/i1", do="approve", decision="d1", evidence_version=version[1])
 
     stored = await world.store.incident("i1")
