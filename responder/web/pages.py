@@ -261,8 +261,8 @@ def _inside(address: str) -> str:
 
 def problem_page(request: web.Request, told: Problem) -> web.Response:
     """Whoever sent a form goes back to its page: what it said has changed."""
-    of_incident = request.method == "POST" and request.path.startswith("/incidents/")
-    return render(request, "problem.html", told.status, problem=told, back=request.path if of_incident else "/incidents")
+    back = request.path if request.method == "POST" and request.path.startswith("/incidents/") else "/incidents"
+    return render(request, "problem.html", told.status, problem=told, back=back)
 
 
 def _page(path: str, handler: Handler, summary: str, **more: Any) -> Route:
