@@ -1,7 +1,7 @@
 """A log to a diagnosis: the cause, what was left behind, whether the same may run again. Never raises on any text."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import pairwise
 
 import msgspec
@@ -31,6 +31,7 @@ _SHOWN = 12  # lines a diagnosis rests on, at most
 ALIASES = {
     "postgresql": "postgres", "pg": "postgres", "sqlite3": "sqlite", "cockroachdb": "cockroach", "sqlserver": "mssql"
 }  # fmt: skip
+_DATABASE = 28  # weight from which on a database speaks
 _LONGEST = 2_000  # of a line that is shown
 _BESIDE_CODE = 2  # lines between an error's code and its message
 _ENDED_BY_SIGNAL = frozenset(range(129, 160))  # a loop that waits for its database may have got through before
@@ -218,8 +219,15 @@ def _unproven(cause: Cause, left: Left, tool: Tool | None, run: Run) -> str:
 
 def _undecided(cause: Cause) -> bool:
     """By the message beside a code as well; not where another line tells which it was."""
-    told = any(f.signature.passes is False and "either" not in f.groups for f in cause.because)
-    return not told and any("either" in f.groups for f in cause.because)
+    either = {f.order for f in cause.because if "either" in f.groups}
+    others = [f for f in cause.because if "either" not in f.groups]
+    return bool(either) and not any(f.signature.passes is False or _tells(f, either) for f in others)
+
+
+def _tells(finding: Finding, either: Set[int]) -> bool:
+    """On a line of its own, in words: a code stands for all that the message may say."""
+    worded = finding.signature.codes is None and finding.signature.weight >= _DATABASE
+    return worded and finding.order not in either
 
 
 def _futile(cause: Cause) -> tuple[Retry, str]:
