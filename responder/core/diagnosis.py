@@ -146,10 +146,11 @@ def _believed(log: Findings, cause: Cause, tool: Tool | None) -> Findings:
 def _failed_after(log: Findings, cause: Cause, tool: Tool, end: Finding, later: Sequence[Finding]) -> bool:
     if later:  # it was begun again, so it was not recorded
         return tool.ends_anyway and later[0].signature.says is Says.STARTED and later[0].migration == end.migration
-    if cause.finding is None or cause.finding.order < end.order:
-        return False
-    if any(f.order > end.order for f in log.saying(Says.ROLLED_BACK)):
+    begun = [f for f in log.saying(Says.STARTED) if f.migration == end.migration]
+    if len(begun) == 1 and log.saying(Says.ROLLED_BACK):  # told on standard error, which may come first
         return True
+    if not any(f.order >= end.order and f.category is cause.category for f in log.saying(Says.FAILURE)):
+        return False
     return tool.ends_anyway and any(f.signature.tool == tool.name and f.order > end.order for f in log.found)
 
 
