@@ -7,8 +7,8 @@ breaks off is read again from there, and lines that were read before are skipped
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Final
 
@@ -16,6 +16,7 @@ import msgspec
 
 from responder.cluster.argologs import ArgoLogs, HookLog
 from responder.cluster.errors import ApiError, Forbidden
+from responder.cluster.remotehook import ONLY, RemoteHook, RereadTape
 from responder.cluster.spilling import Spill
 from responder.config import Recorder as Limits
 from responder.core.argocd import AppKey, Application, OperationRecord
@@ -25,7 +26,7 @@ from responder.core.hooknaming import app_key
 from responder.core.hooks import ContainerKind, HookRun
 from responder.core.logtape import Bounds, LogTape, log_key
 from responder.core.redaction import Redactor
-from responder.core.remotehooks import remote_runs, with_logs
+from responder.core.remotehooks import remote_runs
 from responder.core.surveying import Scan, rehearse
 from responder.metrics import Metrics
 from responder.ports import Clock, Store, StoreError
@@ -36,7 +37,6 @@ TRIES_AFTER_ITS_END: Final = 3  # a hook's log that cannot be had by then is gon
 STORE_SECONDS: Final = 10.0
 RECENT: Final = timedelta(hours=1)  # an operation that ended longer ago than this when we first see it is not read
 REMEMBERED: Final = 10_000  # hooks that are done
-ONLY: Final = "main"  # name of a container that nobody named
 
 replace = msgspec.structs.replace
 
@@ -50,75 +50,6 @@ class Pauses(msgspec.Struct, frozen=True):
 
 
 PAUSES: Final = Pauses()
-
-
-class _Tape:
-    def __init__(self, tape: LogTape) -> None:
-        self.tape = tape
-        self.read = 0  # lines, of what is read now
-
-
-class RemoteHook:
-    """What is recorded of one; see ``spilling.Recorded``."""
-
-    def __init__(self, run: HookRun, log: HookLog, sidecars: Collection[str], drain: float) -> None:
-        self.run = run
-        self.log = log
-        self.dirty = True
-        self.stored: HookRun | None = None
-        self.published: HookRun | None = None
-        self.follows: dict[str, _Tape] = {}
-        self.over: dict[str, GapReason | None] = {}
-        self.tapes: dict[tuple[str, str], _Tape] = {}  # by Pod and container
-        self.kinds: dict[str, ContainerKind] = dict.fromkeys(sidecars, ContainerKind.SIDECAR)
-        self.missing: Gap | None = None
-        self.done = False  # nothing more is read
-        self.changed = asyncio.Event()
-        self.streams: set[asyncio.Timeout] = set()  # that are open
-        self._drain = drain
-        self._told: set[tuple[str, GapReason]] = set()
-
-    @property
-    def ended(self) -> bool:
-        return bool(self.run.failed or self.run.completed)
-
-    def see(self, run: HookRun) -> None:
-        run = replace(run, first_seen_at=self.run.first_seen_at)
-        if run != self.run:
-            self.run, self.dirty = run, True
-            if self.ended:
-                self.hurry()
-            self.changed.set()
-            self.changed = asyncio.Event()
-
-    def hurry(self) -> None:
-        for limit in self.streams:
-            limit.reschedule(asyncio.get_running_loop().time() + self._drain)
-
-    def value(self, operations: Sequence[OperationRecord]) -> HookRun:
-        del operations
-        logs = {place: held.tape.summary() for place, held in self.tapes.items()}
-        run = with_logs(self.run, logs, self.kinds)
-        return replace(run, gaps=(*run.gaps, self.missing)) if self.missing is not None else run
-
-    def newly_final(self) -> Sequence[Gap]:
-        gaps = self.published.gaps if self.published is not None else ()
-        new = [gap for gap in gaps if (gap.source, gap.reason) not in self._told]
-        self._told.update((gap.source, gap.reason) for gap in new)
-        return new
-
-
-@asynccontextmanager
-async def _limited(hook: RemoteHook) -> AsyncIterator[None]:
-    """Cut off a while after the hook's end; ``TimeoutError`` then."""
-    async with asyncio.timeout(None) as limit:
-        hook.streams.add(limit)
-        try:
-            if hook.ended:
-                hook.hurry()
-            yield
-        finally:
-            hook.streams.discard(limit)
 
 
 class RemoteRecorder:
@@ -270,7 +201,7 @@ class RemoteRecorder:
             trouble, reason = await self._read(hook, container, follow=not sure)
             if containers_of(trouble)[0] and not container:
                 return trouble
-            got = self._of(hook, container)
+            got = hook.of(container)
             if sure and not trouble and got:
                 moved = any(held.read < held.tape.lines for held in got)
                 for held in got:
@@ -281,21 +212,11 @@ class RemoteRecorder:
             if tries >= TRIES_AFTER_ITS_END:
                 self._over(hook, container, reason)
                 return trouble
-            await self._wait(hook, pause)
+            await hook.changed_within(pause)
             pause = self._pauses.first if sure else min(2 * pause, self._pauses.longest)
 
-    @staticmethod
-    def _of(hook: RemoteHook, container: str) -> list[_Tape]:
-        return [held for (_, name), held in hook.tapes.items() if name == (container or ONLY)]
-
-    async def _wait(self, hook: RemoteHook, seconds: float) -> None:
-        """Shorter when the hook ends."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await hook.changed.wait()
-
     def _over(self, hook: RemoteHook, container: str, reason: GapReason | None) -> None:
-        hook.over |= {held.tape.key: reason for held in self._of(hook, container)}
+        hook.over |= {held.tape.key: reason for held in hook.of(container)}
         if reason is not None:
             what = f"the log of {container or 'its container'} could not be read to its end, through Argo CD"
             hook.missing = Gap(f"cluster {self.cluster}: {hook.run.name}", reason, what, self._clock.now())
@@ -304,11 +225,11 @@ class RemoteRecorder:
 
     async def _read(self, hook: RemoteHook, container: str, *, follow: bool) -> tuple[str, GapReason | None]:
         """What went wrong, if anything did, and how that is called."""
-        for held in self._of(hook, container):
+        for held in hook.of(container):
             held.read = 0
         nothing, log = True, replace(hook.log, container=container)
         try:
-            async with self._room, _limited(hook), aclosing(self._logs.read(log, follow=follow)) as entries:
+            async with self._room, hook.limited(), aclosing(self._logs.read(log, follow=follow)) as entries:
                 async for entry in entries:
                     nothing = False
                     if not entry.pod and not entry.last:
@@ -340,6 +261,6 @@ class RemoteRecorder:
         room = self._limits.memory // max(1, self._limits.follows)
         key = log_key(f"{hook.run.uid}/{pod}", container, 0)
         tape = LogTape(key, bounds, redactor=self._redactor.stream(), scan=self._scan, room=lambda: room)
-        hook.follows[key] = hook.tapes[pod, container] = _Tape(tape)
+        hook.follows[key] = hook.tapes[pod, container] = RereadTape(tape)
         hook.dirty = True
         return tape

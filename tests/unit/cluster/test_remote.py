@@ -16,7 +16,8 @@ from prometheus_client import CollectorRegistry
 from responder.cluster.argologs import ArgoLogs, HookLog
 from responder.cluster.credentials import TokenFile
 from responder.cluster.errors import Unauthorized
-from responder.cluster.remote import ONLY, Pauses, RemoteRecorder
+from responder.cluster.remote import Pauses, RemoteRecorder
+from responder.cluster.remotehook import ONLY
 from responder.config import Recorder as Limits
 from responder.core.argocd import (
     Application,
