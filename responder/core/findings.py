@@ -159,8 +159,13 @@ class _Collector:
         return Findings(tuple(sorted(found, key=lambda f: f.order)), tail, beheaded)
 
     def _newest_first(self) -> bool:
-        stamps = [s for line in (*self._head, *self._tail) if (s := loglines.read(line.text).stamp)]
-        if len(stamps) < 2 or stamps[0] <= stamps[-1]:
+        lines = (*self._head, *self._tail)
+        first = next(_stamps(lines), "")
+        if not first or first <= next(_stamps(reversed(lines))):
             return False
-        steps = Counter((a > b) - (a < b) for a, b in pairwise(stamps))
+        steps = Counter((a > b) - (a < b) for a, b in pairwise(_stamps(lines)))
         return steps[1] > steps[-1]
+
+
+def _stamps(lines: Iterable[LogLine]) -> Iterator[str]:
+    return (stamp for line in lines if (stamp := loglines.read(line.text).stamp))
