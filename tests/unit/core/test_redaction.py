@@ -357,15 +357,6 @@ app-1  |   table: 'users'""",
 ]
 
 
-@pytest.mark.parametrize("marked", OVER_LINES)
-def test_a_value_that_goes_on_over_lines_goes_as_well(marked: str) -> None:
-    parts = marked.split("§")
-    expected = "".join(token(part) if index % 2 else part for index, part in enumerate(parts))
-
-    assert redactor.text("".join(parts)) == expected
-    assert redactor.text(expected) == expected
-
-
 def test_a_traceback_ends_a_statement() -> None:
     text = "UPDATE users\n  File \"/app/m.py\", line 3, in up\n    create_index('uq_email', 'users')"
 
@@ -425,8 +416,8 @@ KEPT_BELOW = [
 ]
 
 
-@pytest.mark.parametrize("marked", BELOW)
-def test_a_value_on_lines_of_its_own_goes_and_what_follows_stays(marked: str) -> None:
+@pytest.mark.parametrize("marked", [*OVER_LINES, *BELOW])
+def test_a_value_over_lines_or_on_lines_of_its_own_goes_and_what_follows_stays(marked: str) -> None:
     parts = marked.split("§")
     expected = "".join(token(part) if index % 2 else part for index, part in enumerate(parts))
 
