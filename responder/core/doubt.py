@@ -14,9 +14,11 @@ _DATABASE = 28  # weight from which on a database speaks
 _BESIDE = frozenset(
     {
         "work", "trace", "commit", "cut", "other", "recording", "program", "item", "option", "ended", "began",
-        "connected", "opens", "did", "ran", "bare", "stage", "procedure", "effect", "pooler", "committed", *Runtime,
+        "connected", "opens", "did", "ran", "bare", "stage", "procedure", "effect", "pooler", "committed",
+        "died", "signal", *Runtime,
     }
 )  # fmt: skip
+_INNERMOST_FIRST = frozenset({"python", "go", "ruby", "node", "php"})
 _NOT_AT_ITS_BEGINNING = frozenset({"frame", "late", "said", "line"})
 # A traced command that changes nothing in a database.
 _ASKS = re.compile(
@@ -79,6 +81,10 @@ def _while_connecting(log: Findings, cause: Cause, migration: str | None, beside
     if not cause.passes:
         return ""
     before = {group for f in beside if f.order < first for group in f.groups}
+    if {"died", "signal"} & before:
+        return "something was killed before this could not connect, and what it had done is not shown"
+    if any(_raised(f) and f.order < first for f in log.saying(Says.FAILURE)):
+        return "a program had failed by itself before this could not connect, and what it had done is not shown"
     if migration is not None or "began" in before:
         return "a migration had begun when something could not be reached"
     if "ended" in before or any(f.order < first for f in log.saying(Says.DONE)):
@@ -112,6 +118,11 @@ def _said(failure: Finding) -> bool:
     """A statement or its connection had failed, if only as a warning: a program that reconnects was at work."""
     heavy = failure.signature.weight >= _DATABASE
     return heavy and not failure.connecting and failure.category is not Category.UNKNOWN
+
+
+def _raised(failure: Finding) -> bool:
+    """In a language that tells of the innermost error first: no other error was its cause."""
+    return failure.category is Category.CODE_ERROR and failure.signature.id.partition(".")[0] in _INNERMOST_FIRST
 
 
 def _own(path: str) -> bool:
