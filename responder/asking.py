@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from urllib.parse import quote, urlencode, urlsplit
 
 from responder.exits import BAD_INPUT, COULD_NOT_ASK, GOOD, NO, NOT_YET
-from responder.terminal import plain
+from responder.terminal import complain, plain
 
 _ASK_EVERY = 5.0  # seconds; a short wait asks twenty times
 _LARGEST = 64 << 20  # bytes of an answer
@@ -125,7 +125,7 @@ def asking(command: Callable[[Server, Namespace], int]) -> Callable[[Namespace],
             with like_a_responder(arguments.server):
                 return command(_server(arguments), arguments)
         except AskError as error:
-            sys.stderr.write(f"{plain(str(error))}\n")
+            complain(str(error))
             return error.code
 
     return run
@@ -307,7 +307,7 @@ def _terminated(line: str, log: Path | None) -> None:
     try:
         log.write_bytes(line.encode()[:_TERMINATION_LOG])
     except OSError as error:
-        sys.stderr.write(f"{log}: cannot be written: {error.strerror}\n")
+        complain(f"{log}: cannot be written: {error.strerror}")
 
 
 # blocks, decisions, rules

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from responder.config import ConfigError, Settings, load_settings, read_text
+from responder.configured import read_rulebook
 from responder.core.rulecases import CaseResult, Cases, parse_cases, run_case, untested
 from responder.core.rules import Rulebook
 from responder.core.rulesfile import parse_rules
@@ -17,7 +18,7 @@ from responder.core.signaturefile import SignatureError
 from responder.core.strictyaml import FileError
 from responder.exits import BAD_INPUT, GOOD, NO
 from responder.shipped import signatures
-from responder.terminal import coloured, plain
+from responder.terminal import coloured, complain, plain
 
 _LARGEST = 64 << 20  # bytes of an exported incident
 _RED, _GREEN, _DIM, _RESET = "\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
@@ -45,15 +46,10 @@ def read_incident(path: Path) -> Mapping[str, Any]:
 
 
 def read_rules(path: Path, settings: Settings | None = None) -> Rulebook:
-    """With the settings its receivers, tools, databases and blocked environments have to be known ones.
-
-    Raises ``FileError``, ``ConfigError``, ``SignatureError`` and OSError.
-    """
-    text = read_text(path)
+    """Without settings any name may be one. Raises ``FileError``, ``ConfigError``, ``SignatureError`` and OSError."""
     if settings is None:
-        return parse_rules(text, str(path), None)
-    receivers = frozenset(receiver.name for receiver in settings.receivers)
-    return parse_rules(text, str(path), receivers, signatures(settings.signatures), settings.promotion.environments)
+        return parse_rules(read_text(path), str(path), None)
+    return read_rulebook(path, settings, signatures(settings.signatures))
 
 
 def run_tests(arguments: Namespace) -> int:
@@ -64,7 +60,7 @@ def run_tests(arguments: Namespace) -> int:
     try:
         settings = load_settings(arguments.config) if arguments.config is not None else None
     except ConfigError as error:
-        sys.stderr.writelines(f"{plain(problem)}\n" for problem in error.problems)
+        complain(*error.problems)
         return BAD_INPUT
     for path in arguments.files:
         try:
@@ -72,7 +68,7 @@ def run_tests(arguments: Namespace) -> int:
             rules = _rules_of(path, cases, arguments.rules)
             rulebook = read_rules(rules, settings)
         except (FileError, ConfigError, SignatureError, OSError) as error:
-            sys.stderr.writelines(f"{plain(problem)}\n" for problem in problems_of_error(error))
+            complain(*problems_of_error(error))
             status = BAD_INPUT
             continue
         results = [run_case(case, rulebook) for case in cases.cases]

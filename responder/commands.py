@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from responder.exits import BAD_INPUT, COULD_NOT_ASK, GOOD, NO
+from responder.terminal import coloured, complain
 
 if TYPE_CHECKING:
     from responder.config import Settings
@@ -61,7 +62,6 @@ def rules(arguments: argparse.Namespace) -> int:
 def diagnose(arguments: argparse.Namespace) -> int:
     from responder.core.signaturefile import SignatureError
     from responder.diagnosing import as_json, as_text, diagnose_file, no_database
-    from responder.terminal import coloured
 
     if told := no_database(arguments.database):
         return _bad_input([told])
@@ -86,7 +86,6 @@ def diagnose(arguments: argparse.Namespace) -> int:
 
 def lint(arguments: argparse.Namespace) -> int:
     from responder.linting import as_json, as_text, lint_files, summary
-    from responder.terminal import coloured
 
     found, problems = lint_files(arguments.files)
     for finding in found:
@@ -202,17 +201,10 @@ def _say(text: str) -> int:
 
 
 def _bad_input(problems: Iterable[str]) -> int:
-    _complain(problems)
+    complain(*problems)
     return BAD_INPUT
 
 
 def _could_not(problem: str) -> int:
-    _complain([problem])
+    complain(problem)
     return COULD_NOT_ASK
-
-
-def _complain(problems: Iterable[str]) -> None:
-    from responder.terminal import plain
-
-    for problem in problems:
-        sys.stderr.write(plain(problem) + "\n")

@@ -125,11 +125,15 @@ def _rulebook(settings: Settings, recognised: Signatures) -> Rulebook:
     if settings.rules is None:
         return Rulebook()
     try:
-        text = read_text(settings.rules)
-        receivers = frozenset(r.name for r in settings.receivers)
-        return parse_rules(text, str(settings.rules), receivers, recognised, settings.promotion.environments)
+        return read_rulebook(settings.rules, settings, recognised)
     except RulesError as error:
         raise ConfigError(list(error.problems)) from error
+
+
+def read_rulebook(path: Path, settings: Settings, recognised: Signatures) -> Rulebook:
+    """What its rules name has to be known. Raises ``ConfigError``, ``RulesError``."""
+    receivers = frozenset(receiver.name for receiver in settings.receivers)
+    return parse_rules(read_text(path), str(path), receivers, recognised, settings.promotion.environments)
 
 
 def _signatures(settings: Settings) -> Signatures:

@@ -32,7 +32,7 @@ from responder.history import History
 from responder.ports import StoreError
 from responder.shipped import signatures
 from responder.store.reading import StoreReader
-from responder.terminal import coloured, plain
+from responder.terminal import coloured, complain, plain
 
 _RED, _GREEN, _RESET = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
@@ -44,13 +44,13 @@ def _told(work: Callable[[Namespace], Iterable[str]]) -> Callable[[Namespace], i
         try:
             lines = list(work(arguments))
         except AskError as error:
-            sys.stderr.write(f"{plain(str(error))}\n")
+            complain(str(error))
             return error.code
         except StoreError as error:
-            sys.stderr.write(f"{plain(str(error))}\n")
+            complain(str(error))
             return COULD_NOT_ASK
         except (FileError, ConfigError, SignatureError, OSError, LookupError, ValueError) as error:
-            sys.stderr.writelines(f"{plain(problem)}\n" for problem in problems_of_error(error))
+            complain(*problems_of_error(error))
             return BAD_INPUT
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return GOOD

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from typing import TextIO
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069]")
@@ -10,6 +11,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u
 def plain(text: str) -> str:
     """A log line may hold sequences that move the cursor or turn the writing round: each sign is shown as a mark."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def complain(*problems: str) -> None:
+    """A line each, on standard error."""
+    sys.stderr.writelines(f"{plain(problem)}\n" for problem in problems)
 
 
 def coloured(stream: TextIO) -> bool:
