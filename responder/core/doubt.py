@@ -15,9 +15,10 @@ _BESIDE = frozenset(
     {
         "work", "trace", "commit", "cut", "other", "recording", "program", "item", "option", "ended", "began",
         "connected", "opens", "did", "ran", "bare", "stage", "procedure", "effect", "pooler", "committed",
-        "died", "signal", *Runtime,
+        "died", "signal", "connection", *Runtime,
     }
 )  # fmt: skip
+_DEFAULT_CONNECTIONS = frozenset({"default", "mariadb", "mysql", "pgsql", "postgres", "sqlite", "sqlsrv"})
 _INNERMOST_FIRST = frozenset({"python", "go", "ruby", "node", "php"})
 _NOT_AT_ITS_BEGINNING = frozenset({"frame", "late", "said", "line"})
 # A traced command that changes nothing in a database.
@@ -208,6 +209,9 @@ def _elsewhere(log: Findings, cause: Cause, beside: Sequence[Finding]) -> str:
         return "the migration had told others what it did, which no transaction takes back"
     if cause.category is Category.MIGRATION_LOCK_HELD and any("pooler" in f.groups for f in beside):
         return "behind a pooler, the lock may be held by a session that is nobody's any more"
+    named = {f.groups["connection"] for f in beside if "connection" in f.groups} - _DEFAULT_CONNECTIONS
+    if named and not cause.connecting:
+        return f"it failed on the connection {min(named)}, which the migration's transaction may not cover"
     spoken = {f.signature.database for f in log.saying(Says.TOOL) if f.signature.database}
     if not cause.connecting and len({SPEAK_LIKE.get(name, name) for name in spoken}) > 1:
         return "the log speaks of two databases, and a transaction covers one"
