@@ -28,6 +28,7 @@ _OWN_TABLE = re.compile(
     r"(?i)(?:relation|table) \W?[\w.`\"]*(?:migrations?|schema_history|schema_version|directus_\w+)\W+(?:does|doesn)"
 )
 _NOTICE_LINES = 5
+_ABORTED = 134
 _MEMBER = re.compile(r"\b(?:code|message|detail|hint): ")
 _KILLED_BY = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 
@@ -51,7 +52,8 @@ def find_cause(log: Findings, exit_code: int | None) -> Cause:
     if exit_code == 0:
         return _despite_success(log, failures)
     standing = _standing(log, failures)
-    if exit_code in _KILLED_BY and all(f.quiet or f.category is Category.KILLED for f in standing):
+    ended_by_signal = exit_code in _KILLED_BY and not (exit_code == _ABORTED and _threw(log))
+    if ended_by_signal and all(f.quiet or f.category is Category.KILLED for f in standing):
         signal = _KILLED_BY[exit_code]
         return Cause(Category.KILLED, Confidence.CERTAIN, passes=exit_code == 143, signal=signal)
     if not standing and exit_code is None:
@@ -61,6 +63,11 @@ def find_cause(log: Findings, exit_code: int | None) -> Cause:
         cause = Cause(Category.CODE_ERROR, Confidence.GUESS, refused=True)
     lasting = any(f.category is cause.category and f.signature.passes is False for f in failures)
     return msgspec.structs.replace(cause, passes=False) if lasting else cause
+
+
+def _threw(log: Findings) -> bool:
+    """.NET raises SIGABRT against itself over every exception that nothing caught."""
+    return any("dotnet" in f.groups for f in log.saying(Says.TOOL))
 
 
 def _without_notices(log: Findings, failures: list[Finding]) -> list[Finding]:
