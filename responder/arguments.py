@@ -2,13 +2,13 @@
 
 import argparse
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no public name
 Run = Callable[[argparse.Namespace], int]
-_HIGHEST_EXIT_CODE = 255
 EXIT_CODES = "Exit codes: 0 good, 1 the answer is no or findings, 2 bad input, 3 not known yet, 4 could not ask."
 
 
@@ -48,8 +48,20 @@ def asks_a_server(parser: argparse.ArgumentParser) -> None:
 
 
 def exit_code(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) > _HIGHEST_EXIT_CODE:
-        raise argparse.ArgumentTypeError(f"expected 0 to {_HIGHEST_EXIT_CODE}, as a process ends with, found {text!r}")
+    return _whole(text, 0, 255, ", as a process ends with")
+
+
+def port(text: str) -> int:
+    return _whole(text, 0, 65535)
+
+
+def count(text: str) -> int:
+    return _whole(text, 1, 1_000_000)
+
+
+def _whole(text: str, lowest: int, highest: int, meaning: str = "") -> int:
+    if not re.fullmatch("[0-9]{1,9}", text) or not lowest <= int(text) <= highest:
+        raise argparse.ArgumentTypeError(f"expected {lowest} to {highest}{meaning}, found {text!r}")
     return int(text)
 
 

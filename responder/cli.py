@@ -14,8 +14,10 @@ from responder.arguments import (
     Run,
     asks_a_server,
     command,
+    count,
     exit_code,
     needs_config,
+    port,
     seconds,
 )
 from responder.commands import (
@@ -118,7 +120,7 @@ def _demo(commands: Commands) -> None:
     parser.add_argument("--once", action="store_true", help="play to the end, print the report, verify it, end")
     parser.add_argument("--json", action="store_true", help="print the incidents, one JSON object a line")
     parser.add_argument("--replay", type=Path, metavar="DIR", help="play a recording of a real cluster, read-only")
-    parser.add_argument("--port", type=int, default=8080, metavar="N", help="of the page on localhost (8080; 0: any)")
+    parser.add_argument("--port", type=port, default=8080, metavar="N", help="of the page on localhost (8080; 0: any)")
 
 
 # check
@@ -237,7 +239,7 @@ def _incidents(commands: Commands) -> None:
     parser.add_argument("--project", metavar="NAME", help="of the AppProject")
     parser.add_argument("--application", metavar="NAMESPACE/NAME", help="of the Application")
     parser.add_argument("--category", metavar="WORD", help="of the cause: lock-timeout, connection-refused...")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (50)")
+    parser.add_argument("--limit", type=count, default=50, metavar="N", help="at most so many (50)")
     asks_a_server(parser)
 
 

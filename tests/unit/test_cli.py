@@ -51,6 +51,8 @@ def test_every_command_says_what_it_does_and_what_each_argument_is(
         ["diagnose"],
         ["serve"],
         ["demo", "--port", "x"],
+        ["demo", "--port", "70000"],
+        ["incidents", "--limit", "0"],
         ["gate", "--for", "fun"],
         ["gate", "--wait", "nan"],
         ["gate", "--timeout", "-1"],
