@@ -1,12 +1,13 @@
 """Alerts that a receiver must hear again and again while they fire (Alertmanager forgets what is not repeated)."""
 
 import math
+from contextlib import suppress
 
 import msgspec
 
 from responder.core.alert import Alert, AlertState, DeliveryState
 from responder.core.incident import IncidentState
-from responder.ports import Clock, IncidentQuery, Receiver, Store
+from responder.ports import Clock, IncidentQuery, Receiver, Store, StoreError
 
 _PAGE = 200
 
@@ -43,17 +44,24 @@ class KeptAlive:
         return min((at - now for _, at in self._kept.values()), default=math.inf)
 
     async def due(self) -> list[Kept]:
-        """Those to send now. An incident that is no longer open, or was purged, is let go."""
+        """Those to send now. An incident that is no longer open, or was purged, is let go.
+
+        While the store is away nobody knows, and all that we remember is sent.
+        """
         if self._every is None:
             return []
         if not self._loaded:
-            await self._load()
+            with suppress(StoreError):
+                await self._load()
         now = self._clock.monotonic()
         found = [kept for kept, at in self._kept.values() if at <= now]
         return [kept for kept in found if await self._open(kept)]
 
     async def _open(self, kept: Kept) -> bool:
-        incident = await self._store.incident(kept.alert.incident_id)
+        try:
+            incident = await self._store.incident(kept.alert.incident_id)
+        except StoreError:
+            return True
         if incident is not None and incident.state.open:
             return True
         self._kept.pop(kept.alert.key, None)

@@ -65,6 +65,15 @@ class Lane:
     async def _round(self) -> float:
         """Delivers what is due; returns the seconds until something is."""
         await self._from_memory()
+        try:
+            await self._deliver_due()
+        except* StoreError:
+            await self._keep_alive()  # whoever is not told again takes it for resolved
+            raise
+        await self._keep_alive()
+        return await self._until_next()
+
+    async def _deliver_due(self) -> None:
         await self._record(self._unrecorded.values())
         pending = await self._pending()
         await self._settle(superseded(pending))
@@ -78,9 +87,6 @@ class Lane:
             async with asyncio.TaskGroup() as group:
                 for delivery in batch:
                     group.create_task(self._deliver(delivery))
-        if not self._pause():
-            await self._keep_alive()
-        return await self._until_next()
 
     async def _until_next(self) -> float:
         """Read anew: what was put there since is seen too."""
@@ -190,7 +196,7 @@ class Lane:
                 del self._memory[key]
 
     async def _keep_alive(self) -> None:
-        for kept in await self._kept.due():
+        for kept in await self._kept.due() if not self._pause() else ():
             try:
                 reference = await self._send(kept.alert, kept.reference)
             except ReceiverError as error:

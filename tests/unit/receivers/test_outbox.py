@@ -42,6 +42,10 @@ class Store(SqliteStore):
         self._check()
         return await super().deliveries(**query)  # type: ignore[arg-type] # passed on as it is
 
+    async def incident(self, incident_id: str) -> Incident | None:
+        self._check()
+        return await super().incident(incident_id)
+
     def _check(self) -> None:
         if self.away:
             raise StoreError("database or disk is full")
@@ -357,6 +361,18 @@ async def test_a_firing_alert_is_repeated_until_it_is_resolved(world: World, hub
         await world.put(delivery("d2", alert(state=RESOLVED), at=world.clock.now()))
         await world.advance(600)
     assert len(hub.requests) == 7
+
+
+async def test_a_firing_alert_is_repeated_while_the_store_is_away(world: World, hub: Neighbour) -> None:
+    """Alertmanager would tell whoever holds the pager that it is resolved."""
+    await world.store.commit(PutIncident(incident()), PutDelivery(delivery("d1", alert())))
+    async with world.outbox(alertmanager(hub)):
+        await world.quiet()
+        world.store.away = True
+        await world.advance(60)
+        await world.advance(60)
+        world.store.away = False
+    assert len(hub.requests) == 3
 
 
 async def test_repetition_ends_with_the_incident(world: World, hub: Neighbour) -> None:
