@@ -50,9 +50,9 @@ _BROKEN_PIPE = 141  # as a shell has it; never 0: half an answer is none
 def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show a sign of a log
-    arguments = build_parser().parse_args(argv)
-    run: Run = arguments.run
     try:
+        arguments = build_parser().parse_args(argv)
+        run: Run = arguments.run
         code = run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read us has had enough
