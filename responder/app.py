@@ -223,7 +223,7 @@ class Responder:
             await runner.cleanup()
 
     async def _begin(self) -> None:
-        """When every watch has listed: what went while we were away, then every Application once."""
+        """When the watches have listed: what went while we were away, then every Application once."""
         await self._watches.caught_up()
         self.metrics.leader.set(1)
         while not await self._looked_at_all():

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from responder.cluster.connections import Connections, chunks, keep_alive, lines, read
+from responder.cluster.connections import Pool, chunks, keep_alive, lines, read
 from responder.cluster.credentials import SERVICE_ACCOUNT, Credentials, KubeConfig, TokenFile
 from responder.cluster.errors import (
     ApiError,
@@ -93,9 +93,9 @@ class Kubernetes:
             configuration.refresh_api_key_hook = credentials.refresh
             configuration.api_key.setdefault("BearerToken", "")  # without one the hook is never asked
         # log followers hold their connections for hours and must not starve the short calls
-        self._short = Connections(configuration, limit=SHORT_CONNECTIONS, user_agent=_user_agent())
+        self._short = Pool(configuration, limit=SHORT_CONNECTIONS, user_agent=_user_agent())
         self._opening = asyncio.Lock()
-        self._streams = Connections(configuration, limit=None, user_agent=_user_agent())
+        self._streams = Pool(configuration, limit=None, user_agent=_user_agent())
 
     @classmethod
     def from_url(cls, url: str, token: str | None = None, ca: str | None = None, **options: Any) -> Self:

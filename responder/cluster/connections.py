@@ -22,7 +22,7 @@ LOG_WINDOW = 64 << 10  # of 200 logs most wait for their turn: with their sender
 LINE_BYTES = 16 << 20
 
 
-class Connections:
+class Pool:
     """``limit`` None: as many as are asked for. ``close`` ends every response still open."""
 
     def __init__(self, configuration: Any, *, limit: int | None, user_agent: str) -> None:
