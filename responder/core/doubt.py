@@ -207,6 +207,8 @@ def _elsewhere(log: Findings, cause: Cause, beside: Sequence[Finding]) -> str:
         return "something was committed after the migration had begun"
     if any("effect" in f.groups and f.order >= begun for f in beside):
         return "the migration had told others what it did, which no transaction takes back"
+    if log.saying(Says.UNLOCKED):
+        return "it takes away a lock by force before it begins, and would take another runner's, too"
     if cause.category is Category.MIGRATION_LOCK_HELD and any("pooler" in f.groups for f in beside):
         return "behind a pooler, the lock may be held by a session that is nobody's any more"
     named = {f.groups["connection"] for f in beside if "connection" in f.groups} - _DEFAULT_CONNECTIONS
