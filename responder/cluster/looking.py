@@ -10,7 +10,7 @@ from responder.cluster.client import Kubernetes, Query
 from responder.cluster.errors import UNREADABLE, ApiError, Forbidden, NotFound
 from responder.cluster.wire import decoders
 from responder.core.checkup import Document
-from responder.core.hookwire import Wire
+from responder.core.wire import Wire
 
 MOST: Final = 20_000  # objects of a kind that are looked at
 PAGE: Final = 500

@@ -7,9 +7,10 @@ import msgspec
 
 from responder.core.actions import Terminate
 from responder.core.hooks import PodRun
-from responder.core.hookwire import JobWire, PodWire, Wire
+from responder.core.hookwire import JobWire, PodWire
 from responder.core.sightings import see_job, see_pod
 from responder.core.stopping import running_in
+from responder.core.wire import Wire
 
 
 class Reads(Protocol):

@@ -8,9 +8,7 @@ from typing import Any
 
 import msgspec
 
-
-class Wire(msgspec.Struct, rename="camel", gc=False):
-    """Lenient: what others send may hold more than we know, and null where we expect nothing."""
+from responder.core.wire import Wire
 
 
 class OwnerWire(Wire):

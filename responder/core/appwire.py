@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from sys import intern
 from typing import Any
@@ -34,6 +34,7 @@ from responder.core.argocd import (
     ResourceResult,
     SyncRequest,
 )
+from responder.core.wire import utc
 
 OURS = "hook-responder.io/"
 _READ_ANNOTATIONS = frozenset({"argocd.argoproj.io/skip-reconcile", "kargo.akuity.io/authorized-stage"})
@@ -223,13 +224,6 @@ def _deployment(wire: HistoryWire, operation: OperationState | None) -> Deployme
         started_at=began if started_at == began else started_at,
         id=wire.id,
     )
-
-
-def utc(stamp: datetime | None) -> datetime | None:
-    """Aware and UTC; a stamp without a zone is read as UTC, as Kubernetes writes no others."""
-    if stamp is None or stamp.tzinfo is UTC:
-        return stamp
-    return stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
 
 
 def _must(stamp: datetime | None) -> datetime:

@@ -15,7 +15,8 @@ import msgspec
 
 from responder.core.argocd import AppKey, OperationPhase, OperationRecord
 from responder.core.hookwire import EventWire
-from responder.core.sightings import Redact, utc
+from responder.core.sightings import Redact
+from responder.core.wire import utc
 
 REASON: Final = "OperationCompleted"
 CONTROLLER: Final = "argocd-application-controller"

@@ -7,9 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-
-class Wire(msgspec.Struct, rename="camel", gc=False):
-    """Lenient: null where we expect nothing, fields we do not know."""
+from responder.core.wire import Wire
 
 
 class OwnerWire(Wire):

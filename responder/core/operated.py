@@ -12,7 +12,8 @@ import msgspec
 
 from responder.core.hooks import JobCondition
 from responder.core.hookwire import OperatedStatusWire, OperatedWire
-from responder.core.sightings import Redact, SeenJob, marked, utc
+from responder.core.sightings import Redact, SeenJob, marked
+from responder.core.wire import utc
 
 GROUP: Final = "db.atlasgo.io"
 VERSION: Final = "v1alpha1"

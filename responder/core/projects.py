@@ -8,15 +8,12 @@ import msgspec
 from responder.core.argocd import Application
 from responder.core.globs import glob_matches
 from responder.core.syncwindows import SyncWindow, may_sync
+from responder.core.wire import Wire
 
 IN_CLUSTER = ("https://kubernetes.default.svc", "in-cluster")
 
 
-class _Wire(msgspec.Struct, rename="camel", gc=False):
-    """Lenient, as for Applications."""
-
-
-class _Metadata(_Wire):
+class _Metadata(Wire):
     name: str
     namespace: str = ""
     uid: str = ""
@@ -30,7 +27,7 @@ class Destination(msgspec.Struct, frozen=True):
     namespace: str = ""
 
 
-class _WindowWire(_Wire):
+class _WindowWire(Wire):
     kind: str = ""
     schedule: str = ""
     duration: str = ""
@@ -42,12 +39,12 @@ class _WindowWire(_Wire):
     and_operator: bool = False
 
 
-class _Spec(_Wire):
+class _Spec(Wire):
     destinations: tuple[Destination, ...] | None = None
     sync_windows: tuple[_WindowWire, ...] | None = None
 
 
-class ProjectWire(_Wire):
+class ProjectWire(Wire):
     metadata: _Metadata
     spec: _Spec = msgspec.field(default_factory=_Spec)
 

@@ -29,6 +29,7 @@ from responder.core.hookwire import (
     VolumeWire,
     WaitingWire,
 )
+from responder.core.wire import utc
 
 Redact = Callable[[str], str]
 
@@ -262,9 +263,3 @@ def see_event(wire: EventWire, redact: Redact) -> SeenEvent:
         about=f"{about.kind}/{about.name}",
     )
     return SeenEvent(key, meta.resource_version, about.uid, event)
-
-
-def utc(stamp: datetime | None) -> datetime | None:
-    if stamp is None:
-        return None
-    return stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
