@@ -31,6 +31,7 @@ _NOTICE_LINES = 5
 _ABORTED = 134
 _MEMBER = re.compile(r"\b(?:code|message|detail|hint): ")
 _KILLED_BY = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
+_TIMEOUT = 124  # of the command `timeout`, which sends SIGTERM
 
 
 class Cause(msgspec.Struct, frozen=True):
@@ -56,6 +57,8 @@ def find_cause(log: Findings, exit_code: int | None) -> Cause:
     if ended_by_signal and all(f.quiet or f.category is Category.KILLED for f in standing):
         signal = _KILLED_BY[exit_code]
         return Cause(Category.KILLED, Confidence.CERTAIN, passes=exit_code == 143, signal=signal)
+    if exit_code == _TIMEOUT and not any(not f.quiet for f in standing):
+        return Cause(Category.KILLED, Confidence.GUESS, signal="SIGTERM")
     if not standing and exit_code is None:
         return _none() if not failures or log.saying(Says.FINISHED, Says.DONE) else _unknown()
     cause = _chosen(standing, while_connecting=_while_connecting(log))

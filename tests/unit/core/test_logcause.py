@@ -33,6 +33,8 @@ GONE = 'ERROR:  relation "x" does not exist'
         (REFUSED, 0, Category.NONE, Confidence.CERTAIN),
         ("working", 137, Category.KILLED, Confidence.CERTAIN),
         (GONE, 137, Category.MISSING_OBJECT, Confidence.CERTAIN),
+        ("migrating, at most 5 minutes", 124, Category.KILLED, Confidence.GUESS),
+        (GONE, 124, Category.MISSING_OBJECT, Confidence.CERTAIN),
         ("ModuleNotFoundError: No module named 'x'", 1, Category.IMPORT_ERROR, Confidence.LIKELY),
         ("ledger.errors.RateMissing: no rate for that day", 1, Category.CODE_ERROR, Confidence.GUESS),
         ("Error: no rate\n    at exports.up (/app/migrations/3_x.js:3:9)", 1, Category.CODE_ERROR, Confidence.GUESS),
