@@ -56,7 +56,7 @@ def port(text: str) -> int:
 
 
 def count(text: str) -> int:
-    return _whole(text, 1, 1_000_000)
+    return _whole(text, 0, 1_000_000)
 
 
 def _whole(text: str, lowest: int, highest: int, meaning: str = "") -> int:

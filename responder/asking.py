@@ -25,11 +25,15 @@ _TERMINATION_LOG = 4096  # bytes that a kubelet keeps
 
 
 class AskError(Exception):
-    """No answer, or one that is no answer; says what to do. ``refused``: it was heard, and asking again is no use."""
+    """No answer, or one that is no answer; says what to do. ``refused``: it was heard, and asking again is no use.
 
-    def __init__(self, message: str, *, refused: bool = False, code: int = COULD_NOT_ASK) -> None:
+    ``absent``: a responder says that there is no such thing.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False, absent: bool = False, code: int = COULD_NOT_ASK) -> None:
         super().__init__(message)
         self.refused = refused
+        self.absent = absent
         self.code = code
 
 
@@ -86,10 +90,10 @@ def _refused(error: urllib.error.HTTPError) -> NoReturn:
         detail = ""
     refused = 300 <= error.code < 500 and error.code not in (408, 429)
     ours = error.headers.get_content_type() == "application/problem+json"  # a 404 of another server tells nothing
-    bad = error.code in (400, 422) or (ours and error.code == 404)
-    code = BAD_INPUT if bad else NO if error.code == 409 else COULD_NOT_ASK
+    absent = ours and error.code == 404
+    code = BAD_INPUT if absent or error.code in (400, 422) else NO if error.code == 409 else COULD_NOT_ASK
     raise AskError(
-        f"{error.code} {error.reason}{f': {detail}' if detail else ''}", refused=refused, code=code
+        f"{error.code} {error.reason}{f': {detail}' if detail else ''}", refused=refused, absent=absent, code=code
     ) from error
 
 
@@ -215,12 +219,20 @@ def _decision(decision: dict[str, Any]) -> Iterator[str]:
 def export_incident(server: Server, arguments: Namespace) -> int:
     """A case: the incident and every log that is kept of it, redacted as they are stored."""
     incident = _incident(server, arguments)
-    logs: dict[str, list[Any]] = {}
-    for log in _logs(incident["operations"]):  # of a container that printed nothing, nothing is kept
-        href = log["href"]
-        logs[href] = server.ask("GET", f"{quote(href)}?format=json")["lines"] if log["lines"] else []
+    logs = {log["href"]: _lines(server, log["href"]) for log in _logs(incident["operations"])}
     sys.stdout.write(json.dumps({"schema": 1, "incident": incident, "logs": logs}, indent=2) + "\n")
     return GOOD
+
+
+def _lines(server: Server, href: str) -> list[Any]:
+    """None of a container that printed nothing, nor of a log that is forgotten: incidents are kept for longer."""
+    try:
+        lines: list[Any] = server.ask("GET", f"{quote(href)}?format=json")["lines"]
+    except AskError as error:
+        if not error.absent:
+            raise
+        return []
+    return lines
 
 
 def _logs(value: Any) -> Iterator[dict[str, Any]]:

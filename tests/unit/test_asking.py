@@ -163,6 +163,21 @@ async def test_a_container_that_printed_nothing_is_exported_too(
     assert list(json.loads(capsys.readouterr().out)["logs"].values()) == [[]]
 
 
+async def test_an_incident_whose_logs_are_forgotten_by_now_is_exported_without_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.startswith("/v1/logs/"):
+            forgotten = {"title": "Not Found", "detail": "no log p/migrate/0 is kept"}
+            return web.json_response(forgotten, status=404, content_type="application/problem+json")
+        log = {"href": "/v1/logs/p/migrate/0", "lines": 12}
+        return web.json_response({"id": "i1", "operations": [{"containers": [{"log": log}]}]})
+
+    async with answering(answer) as server:
+        assert await run("incidents", "export", "i1", "--server", server) == 0
+    assert json.loads(capsys.readouterr().out)["logs"] == {"/v1/logs/p/migrate/0": []}
+
+
 async def test_an_unknown_incident_is_said_to_be_one(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
     assert await ask("incidents", "show", "../blocks") == 2
     assert capsys.readouterr().err == "404 Not Found: there is no incident ../blocks\n"

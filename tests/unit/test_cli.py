@@ -52,7 +52,7 @@ def test_every_command_says_what_it_does_and_what_each_argument_is(
         ["serve"],
         ["demo", "--port", "x"],
         ["demo", "--port", "70000"],
-        ["incidents", "--limit", "0"],
+        ["incidents", "--limit", "-1"],
         ["gate", "--for", "fun"],
         ["gate", "--wait", "nan"],
         ["gate", "--timeout", "-1"],
