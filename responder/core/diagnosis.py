@@ -36,6 +36,8 @@ _LONGEST = 2_000  # of a line that is shown
 _BESIDE_CODE = 2  # lines between an error's code and its message
 _ENDED_BY_SIGNAL = frozenset(range(129, 160))  # a loop that waits for its database may have got through before
 _NOT_OF_THE_TOOL = frozenset({124, 126, 127})  # `timeout` ended it; a shell could not run its last command
+# After a migration that ended: the commit's answer was lost, or the next one's file could not be loaded.
+_OF_ANOTHER = frozenset({Category.SERVER_SHUTDOWN, Category.CODE_ERROR, Category.IMPORT_ERROR, Category.MISSING_CONFIG})
 _COMPLAINS = re.compile(
     r"(?i)\berror\b|\bfail(?:ed|ure)?\b|\bexception\b|\bfatal\b|\bdenied\b|\babort(?:ed)?\b|\bcannot\b"
 )
@@ -147,8 +149,8 @@ def _failed_after(log: Findings, cause: Cause, tool: Tool, end: Finding, later: 
     if later:  # it was begun again, so it was not recorded
         return tool.ends_anyway and later[0].signature.says is Says.STARTED and later[0].migration == end.migration
     begun = [f for f in log.saying(Says.STARTED) if f.migration == end.migration]
-    if len(begun) == 1 and log.saying(Says.ROLLED_BACK):  # told on standard error, which may come first
-        return True
+    if len(begun) == 1 and log.saying(Says.ROLLED_BACK) and cause.category not in _OF_ANOTHER:
+        return True  # told on standard error, which may come first
     if not any(f.order >= end.order and f.category is cause.category for f in log.saying(Says.FAILURE)):
         return False
     return tool.ends_anyway and any(f.signature.tool == tool.name and f.order > end.order for f in log.found)
