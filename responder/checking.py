@@ -1,5 +1,7 @@
 """``responder check``: every error of configuration, rules, signatures and templates, with file, line and column."""
 
+import json
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,7 @@ from responder.receivers.template import parse_template
 from responder.shipped import signatures
 
 _TEMPLATE = ".j2"
+_PLACED = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): (?P<reason>.*)", re.DOTALL)
 
 
 def problems_of(path: Path, settings: Settings | None = None) -> list[str]:
@@ -22,6 +25,16 @@ def problems_of(path: Path, settings: Settings | None = None) -> list[str]:
     ``settings``: whose receivers rules may name.
     """
     return _faults(lambda: _read(path, settings))
+
+
+def as_json(problem: str) -> str:
+    """One line of ``--json``; a file that cannot be read has no line and column."""
+    placed = _PLACED.fullmatch(problem)
+    if placed is None:
+        file, _, reason = problem.partition(": ")
+        return json.dumps({"file": file, "line": None, "column": None, "reason": reason})
+    line, column = int(placed["line"]), int(placed["column"])
+    return json.dumps({"file": placed["file"], "line": line, "column": column, "reason": placed["reason"]})
 
 
 def _read(path: Path, settings: Settings | None) -> None:

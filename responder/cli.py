@@ -131,9 +131,10 @@ def _check(commands: Commands) -> None:
         commands, "check", check, "every error of configuration, rules, cases, signatures, templates, with its place",
         "Which kind a file is, is told by its content; a template is one that ends in .j2. With a configuration the\n"
         "rules, signatures and templates that it names are checked too. Errors go to standard error as\n"
-        "file:line:column: reason.",
+        "file:line:column: reason; with --json to standard output, one object each: file, line, column, reason.",
     )  # fmt: skip
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="one JSON object an error")
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="responder.yaml: rules may name its receivers and signatures only"
     )

@@ -31,7 +31,7 @@ def demo(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    from responder.checking import problems_of
+    from responder.checking import as_json, problems_of
     from responder.config import ConfigError, load_settings
 
     try:
@@ -39,6 +39,10 @@ def check(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         return _bad_input(error.problems)
     found = [problem for file in arguments.files for problem in problems_of(file, settings)]
+    if arguments.json:
+        for problem in found:
+            _say(as_json(problem))
+        return BAD_INPUT if found else GOOD
     if found:
         return _bad_input(found)
     _say(f"{len(arguments.files)} file{'s' * (len(arguments.files) > 1)} checked: no errors")

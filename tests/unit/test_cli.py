@@ -186,6 +186,20 @@ def test_check_tells_every_fault_of_every_file_and_ends_with_2(
     assert places == ["/a.yaml:1:1", "/a.yaml:2:1", "/b.yaml:1:16"]
 
 
+def test_check_tells_a_program_what_it_tells_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    faulty, gone = tmp_path / "a.yaml", tmp_path / "gone.yaml"
+    faulty.write_text("lissten: {}\n")
+    assert main(["check", "--json", str(faulty), str(gone)]) == 2
+    told = capsys.readouterr()
+    assert told.err == ""
+    assert [json.loads(line) for line in told.out.splitlines()] == [
+        {"file": str(faulty), "line": 1, "column": 1, "reason": "lissten: unknown key, did you mean listen?"},
+        {"file": str(gone), "line": None, "column": None, "reason": "cannot be read: No such file or directory"},
+    ]
+    assert main(["check", "--json", str(ROOT / "config/rules.yaml")]) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_snippets_prints_the_file_that_deploy_ships(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["snippets", "argocd"]) == 0
     assert capsys.readouterr().out == (ROOT / "deploy/argocd/argocd-notifications-cm.yaml").read_text(encoding="utf-8")
