@@ -53,9 +53,9 @@ def find_cause(log: Findings, exit_code: int | None) -> Cause:
     if exit_code == 0:
         return _despite_success(log, failures)
     standing = _standing(log, failures)
-    ended_by_signal = exit_code in _KILLED_BY and not (exit_code == _ABORTED and _threw(log))
-    if ended_by_signal and all(f.quiet or f.category is Category.KILLED for f in standing):
-        signal = _KILLED_BY[exit_code]
+    signal = _KILLED_BY.get(exit_code or 0, "")
+    thrown = exit_code == _ABORTED and _threw(log)
+    if signal and not thrown and all(f.quiet or f.category is Category.KILLED for f in standing):
         return Cause(Category.KILLED, Confidence.CERTAIN, passes=exit_code == 143, signal=signal)
     if exit_code == _TIMEOUT and not any(not f.quiet for f in standing):
         return Cause(Category.KILLED, Confidence.GUESS, signal="SIGTERM")
