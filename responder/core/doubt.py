@@ -15,7 +15,7 @@ _BESIDE = frozenset(
     {
         "work", "trace", "commit", "cut", "other", "recording", "program", "item", "option", "ended", "began",
         "connected", "opens", "did", "ran", "bare", "stage", "procedure", "effect", "pooler", "committed",
-        "died", "signal", "connection", *Runtime,
+        "died", "signal", "connection", "call", *Runtime,
     }
 )  # fmt: skip
 _DEFAULT_CONNECTIONS = frozenset({"default", "mariadb", "mysql", "pgsql", "postgres", "sqlite", "sqlsrv"})
@@ -90,7 +90,7 @@ def _while_connecting(log: Findings, cause: Cause, migration: str | None, beside
         return "a migration had begun when something could not be reached"
     if "ended" in before or any(f.order < first for f in log.saying(Says.DONE)):
         return "the migrations were done: what could not connect ran after them"
-    if "connected" in before:
+    if {"connected", "call"} & before:
         return "the database had been reached before something else could not"
     if any("program" in f.groups and _own(f.groups["program"]) for f in beside):
         return "a program of the application's own could not connect, and what it had done until then is not shown"
