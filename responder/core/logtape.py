@@ -14,7 +14,7 @@ from responder.core import loglines
 from responder.core.evidence import LogChunk, LogSummary
 from responder.core.logblock import LogBlock, Stretch, join
 from responder.core.logstream import stamp_of
-from responder.core.surveying import Scan, Survey, survey
+from responder.core.surveying import Scan, Survey, Surveying
 
 SLACK = 1024  # a secret that straddles the cut of a long line is not recognised: this much before it is thrown away
 _MATCHES = 2000  # lines kept from the middle
@@ -69,13 +69,13 @@ class LogTape:
         self._tail_budget = bounds.tail
         self._tail_taken_at = 0  # line number at which the tail was last stored
 
-    def survey(self, blocks: Sequence[bytes]) -> Sequence[Survey]:
-        """Of blocks that may be added next: to look at them all at once is quicker."""
-        return survey(blocks, self._scan)
+    def survey(self, blocks: Sequence[bytes]) -> Surveying:
+        """Of blocks that may be added next: to look at them together is quicker."""
+        return Surveying(blocks, self._scan)
 
     def add(self, block: bytes, seen: Survey | None = None) -> bool:
         """Stamped lines, each with its newline. True when a signature may know one of them."""
-        seen = seen or survey((block,), self._scan)[0]
+        seen = seen or self.survey((block,)).finish()[0]
         known, suspect = set(seen.known if self._has_room_for_matches else ()), set(seen.suspect)
         special = deque(sorted(known | suspect))
         at = 0

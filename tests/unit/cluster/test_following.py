@@ -1,6 +1,7 @@
 """One log, from its first line to its end, as a kubelet may write it."""
 
 import asyncio
+import threading
 from datetime import UTC, datetime
 
 from responder.cluster.client import Kubernetes
@@ -48,3 +49,25 @@ async def test_lines_without_stamps_are_no_log_whatever_time_they_begin_with() -
 async def test_a_stamp_that_is_no_day_ends_nothing() -> None:
     follow, lines = await followed(b"2026-02-31T03:00:00.000000001Z begins\n")
     assert (lines, follow.tape.complete) == (("begins",), True)
+
+
+async def test_a_log_of_words_that_nobody_saw_is_looked_through_while_others_go_on() -> None:
+    goes_on = threading.Event()
+
+    def scan(data: bytes) -> list[tuple[int, int]]:
+        """As RE2 where it learns: it is done only after somebody else had the event loop."""
+        assert goes_on.wait(30)
+        return [(0, data.index(b"\n"))]
+
+    log = LogTape("log", Bounds(), redactor=Redactor(b"key").stream(), scan=scan, room=lambda: 1 << 20)
+    async with FaultServer() as server, Kubernetes.from_url(server.url) as kubernetes, asyncio.TaskGroup() as group:
+        server.will("GET", says(200, b"2026-11-21T03:00:01.000000001Z all is new\n"))
+        subject = Subject("shop", "db-migrate-x", "migrate", 0)
+        subject.tell(ended=True, finished_at=ENDED, current=0, gone=False)
+        read = asyncio.Event()
+        follow = Follow(kubernetes, subject, log, line=1024, turns=asyncio.Lock(), on_lines=lambda *_: read.set())
+        following = group.create_task(follow.run())
+        await read.wait()
+        assert not following.done()
+        goes_on.set()
+    assert (log.lines, log.complete) == (1, True)

@@ -1,6 +1,5 @@
 """What the recorder keeps of hooks that fail, are retried, vanish, or flood their logs."""
 
-import asyncio
 import tracemalloc
 from collections.abc import Iterator
 from datetime import timedelta
@@ -403,21 +402,14 @@ async def test_a_line_that_a_signature_knows_is_stored_at_once(tmp_path: Path) -
 
 
 async def test_what_is_held_at_shutdown_goes_to_the_store(tmp_path: Path) -> None:
-    read = asyncio.Event()
-
-    def notice(lines: bytes) -> tuple[()]:
-        if b"last words" in lines:
-            read.set()
-        return ()
-
-    async with hook_world(tmp_path, limits=Limits(spill_every=timedelta(hours=1)), scan=notice) as world:
+    async with hook_world(tmp_path, limits=Limits(spill_every=timedelta(hours=1))) as world:
         pod = world.pod_status(world.pod(world.job()), "Running", migrate=running())
+        uid = pod["metadata"]["uid"]
         world.log(pod, "last words\n")
-        async with asyncio.timeout(20):
-            await read.wait()
+        await world.until(lambda: world.recorder.scanned(uid, "migrate", 0))
         await world.stop()
 
-        chunk = await world.store.log(f"{pod['metadata']['uid']}/migrate/0")
+        chunk = await world.store.log(f"{uid}/migrate/0")
         assert chunk is not None
         assert chunk.texts == ("last words",)
 

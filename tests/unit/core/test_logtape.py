@@ -220,7 +220,7 @@ def test_a_secret_that_is_cut_by_the_network_is_redacted_as_a_whole(lines: list[
     while data:
         chunk, data = data[: (n := next(size))], data[n:]
         blocks = cutter.feed(chunk)
-        for block, seen in zip(blocks, log.survey(blocks), strict=True):
+        for block, seen in zip(blocks, log.survey(blocks).finish(), strict=True):
             log.add(block, seen)
 
     stream = REDACTOR.stream()
