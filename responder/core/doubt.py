@@ -15,7 +15,8 @@ _BESIDE = frozenset(
     {
         "work", "trace", "commit", "cut", "other", "recording", "program", "item", "option", "ended", "began",
         "connected", "opens", "did", "ran", "bare", "stage", "procedure", "effect", "pooler", "committed",
-        "died", "signal", "connection", "call", *Runtime,
+        "died", "signal", "connection", "call", "sent",
+        *Runtime,
     }
 )  # fmt: skip
 _DEFAULT_CONNECTIONS = frozenset({"default", "mariadb", "mysql", "pgsql", "postgres", "sqlite", "sqlsrv"})
@@ -34,6 +35,14 @@ _ENTRY = re.compile(
     r"|(?:^|[/_-])(?:manage|env|[aw]sgi|settings|conf|config\w*|knexfile|data-?source\w*|orm\w*|drizzle|\w*migrat\w*|"
     r"wait\w*|entrypoint|artisan|console|rails|rake|rakefile|environment|boot|application|database|db|program|startup)"
     r"(?:[._-][\w.-]*)?$"
+)
+# What may stand before a connection that failed, so that it was not the first.
+_BEFORE = (
+    ({"died", "signal"}, "something was killed before this could not connect, and what it had done is not shown"),
+    ({"began"}, "a migration had begun when something could not be reached"),
+    ({"sent"}, "a log of statements shows one that was sent before a connection failed"),
+    ({"ended"}, "the migrations were done: what could not connect ran after them"),
+    ({"connected", "call"}, "the database had been reached before something else could not"),
 )
 _ANY = frozenset(
     {"all", "any", "app", "database", "databases", "db", "migration", "migrations", "pending", "schema", "the", "to"}
@@ -82,16 +91,15 @@ def _while_connecting(log: Findings, cause: Cause, migration: str | None, beside
     if not cause.passes:
         return ""
     before = {group for f in beside if f.order < first for group in f.groups}
-    if {"died", "signal"} & before:
-        return "something was killed before this could not connect, and what it had done is not shown"
+    for groups, why in _BEFORE:
+        if groups & before:
+            return why
     if any(_raised(f) and f.order < first for f in log.saying(Says.FAILURE)):
         return "a program had failed by itself before this could not connect, and what it had done is not shown"
-    if migration is not None or "began" in before:
+    if migration is not None:
         return "a migration had begun when something could not be reached"
-    if "ended" in before or any(f.order < first for f in log.saying(Says.DONE)):
+    if any(f.order < first for f in log.saying(Says.DONE)):
         return "the migrations were done: what could not connect ran after them"
-    if {"connected", "call"} & before:
-        return "the database had been reached before something else could not"
     if any("program" in f.groups and _own(f.groups["program"]) for f in beside):
         return "a program of the application's own could not connect, and what it had done until then is not shown"
     if any("did" in f.groups and f.order < first and not _WAITS.search(f.line.text) for f in beside):
