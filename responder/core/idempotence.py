@@ -13,8 +13,7 @@ _APPLIES = re2.compile(
     r"(?i)^(?:"
     r"alembic(?: -\S+(?: \S+)?)* upgrade\b"
     r"|flask(?: \S+)* db upgrade\b"
-    r"|(?:\S*/)?manage\.py migrate\b"
-    r"|(?:\S*/)?django-admin migrate\b"
+    r"|(?:\S*/)?(?:manage\.py|django-admin) migrate(?:(?: -\S+)* (?:-v|--verbosity) [0-3]\b|\b)"
     r"|(?:\S*/)?artisan migrate(?: -\S+)*$"
     r"|flyway(?: -\S+)* migrate\b"
     r"|liquibase(?: -\S+)* update(?: -\S+)*$"
@@ -51,6 +50,7 @@ _MORE = re2.compile(
     r"(?i) (?:\+?\d{1,3}|next|zero|clean|undo|down|fresh|refresh|reset|rollback|drop|redo|seed|-1|--one)(?: |$)"
     r"| --(?:down|type)\b| --?(?:up|count|limit|num|steps?|c|n)[ =]?\d"
 )
+_NO_COUNT = re2.compile(r"(?i) --?[\w-]*(?:timeout|retries|port)[ =]\d+")
 _SEEDS = re2.compile(r"(?i) --seed")
 _LAUNCHERS = re2.compile(
     r"^(?:exec |nice |timeout \S+ |(?:\S*/)?python[0-9.]* (?:-[uBEs]+ )*(?:-m )?|(?:\S*/)?php |bundle exec "
@@ -114,7 +114,8 @@ def _applies(words: list[str]) -> bool:
     line = " ".join(words)
     for _ in range(5):
         if (applied := _APPLIES.search(line)) is not None:
-            return not (_MORE.search(line[applied.end() :]) or _SEEDS.search(line))
+            rest = _NO_COUNT.sub("", line[applied.end() :])
+            return not (_MORE.search(rest) or _SEEDS.search(line))
         match = _LAUNCHERS.match(line)
         if match is None:
             return False

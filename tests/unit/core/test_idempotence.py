@@ -27,6 +27,14 @@ KNOWN = [
     ["python", "manage.py", "migrate", "shop", "0042_totals"],
     ["sea-orm-cli", "migrate", "up", "-d", "./migration", "-v"],
     ["hasura", "migrate", "apply", "--database-name", "default"],
+    ["python", "manage.py", "migrate", "--noinput", "-v", "2"],
+    ["python", "manage.py", "migrate", "--verbosity", "3", "--noinput"],
+    ["sqlx", "migrate", "run", "--connect-timeout", "30"],
+    ["dbmate", "--wait", "--wait-timeout", "60s", "up"],
+    ["npx", "prisma", "migrate", "deploy", "--schema", "prisma/schema.prisma"],
+    ["php", "artisan", "migrate", "--force", "--isolated", "--step"],
+    ["flyway", "migrate", "-connectRetries=60"],
+    ["npx", "sequelize-cli", "db:migrate", "--env=production"],
 ]
 UNKNOWN = [
     [],
@@ -51,6 +59,8 @@ UNKNOWN = [
     ["npx", "knex", "migrate:up"],
     ["npx", "db-migrate", "up", "-c", "1"],
     ["node-pg-migrate", "up", "3"],
+    ["node-pg-migrate", "up", "-v", "3"],
+    ["node-pg-migrate", "up", "--lock-timeout", "30", "3"],
     ["sql-migrate", "up", "-limit=1"],
     ["mix", "ecto.migrate", "--step", "1"],
     ["yoyo", "apply", "--one"],
