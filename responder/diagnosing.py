@@ -13,8 +13,8 @@ import msgspec
 
 from responder.core.advice import Names, advised
 from responder.core.diagnosis import ALIASES, Run, collect, judge, numbered
-from responder.core.explain import Explanation, explain
 from responder.core.failure import Because, Category, Diagnosis
+from responder.core.logreasons import Explanation, explain
 from responder.core.nearest import suggest
 from responder.core.redaction import Redactor
 from responder.core.signatures import Says

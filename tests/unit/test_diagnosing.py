@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from responder.core.explain import Explanation
+from responder.core.logreasons import Explanation
 from responder.core.signatures import Says
 from responder.diagnosing import as_json, as_text, diagnose_file
 from responder.shipped import signatures
