@@ -4,18 +4,18 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from functools import partial
 from typing import Any
 
-from responder.cluster.argologs import ArgoLogs
 from responder.cluster.argowatch import ArgoWatch
 from responder.cluster.cache import ClusterCache
-from responder.cluster.client import Kubernetes
 from responder.cluster.recorder import Recorder
 from responder.cluster.reflector import Reflector
 from responder.cluster.remote import RemoteRecorder
+from responder.cluster.surroundings import Surroundings
 from responder.config import ClusterConfig, Settings, read_key
 from responder.connecting import Connections
-from responder.core.argocd import AppKey
+from responder.core.argocd import AppKey, Application
 from responder.core.hooks import HookRun
 from responder.core.redaction import Redactor
 from responder.gauges import HookCounter
@@ -66,46 +66,28 @@ class Watches:
             metrics=metrics,
             on_recovery=resume,
         )
+        around = Surroundings(
+            control_plane=settings.argocd.namespace,
+            limits=settings.recorder,
+            redactor=self._redactor,
+            scan=scan,
+            store=store,
+            publish=self._publish,
+            operations=self.cache.operations,
+            clock=clock,
+            metrics=metrics,
+        )
         self._recorders = {
-            c.name: self._recorder(c, connections.clusters[c.name]) for c in settings.clusters if not c.argocd_api
+            c.name: Recorder(connections.clusters[c.name], around, namespaces=c.namespaces)
+            for c in settings.clusters
+            if not c.argocd_api
         }
         self._recovered = {name: asyncio.Event() for name in self._recorders}
         self._remote = [
-            self._remote_recorder(c, connections.unreached[c.name]) for c in settings.clusters if c.argocd_api
+            RemoteRecorder(connections.unreached[c.name], around, cluster=c.name, ours=partial(_goes_to, c))
+            for c in settings.clusters
+            if c.argocd_api
         ]
-
-    def _recorder(self, config: ClusterConfig, kubernetes: Kubernetes) -> Recorder:
-        return Recorder(
-            kubernetes,
-            namespaces=config.namespaces,
-            control_plane=self._settings.argocd.namespace,
-            limits=self._settings.recorder,
-            redactor=self._redactor,
-            scan=self._scan,
-            store=self._store,
-            publish=self._publish,
-            operations=self.cache.operations,
-            clock=self._clock,
-            metrics=self._metrics,
-        )
-
-    def _remote_recorder(self, config: ClusterConfig, logs: ArgoLogs) -> RemoteRecorder:
-        return RemoteRecorder(
-            logs,
-            cluster=config.name,
-            ours=lambda app: (
-                app.destination_name == config.name or app.destination_server.rstrip("/") == config.server.rstrip("/")
-            ),
-            control_plane=self._settings.argocd.namespace,
-            limits=self._settings.recorder,
-            redactor=self._redactor,
-            scan=self._scan,
-            store=self._store,
-            publish=self._publish,
-            operations=self.cache.operations,
-            clock=self._clock,
-            metrics=self._metrics,
-        )
 
     def _wake(self, key: AppKey, trigger: Trigger) -> None:
         app = self.cache.application(key) if self._remote and trigger is Trigger.APPLICATION else None
@@ -165,6 +147,10 @@ class Watches:
         """Everything that was seen is recorded."""
         recorded = all(r.idle for r in self._recorders.values()) and all(r.idle for r in self._remote)
         return self.cache.saved and recorded
+
+
+def _goes_to(cluster: ClusterConfig, app: Application) -> bool:
+    return app.destination_name == cluster.name or app.destination_server.rstrip("/") == cluster.server.rstrip("/")
 
 
 def _redaction_key(settings: Settings) -> bytes:

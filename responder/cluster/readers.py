@@ -9,14 +9,11 @@ from responder.cluster.client import Kubernetes
 from responder.cluster.following import Follow, Subject
 from responder.cluster.recording import Recording
 from responder.cluster.slots import Slots
-from responder.config import Recorder as Limits
+from responder.cluster.surroundings import Surroundings
 from responder.core.evidence import GapReason
 from responder.core.hooks import ContainerRun, ContainerState, PodRun
 from responder.core.logtape import Bounds, LogTape, log_key
-from responder.core.redaction import Redactor
-from responder.core.surveying import Scan
-from responder.metrics import Metrics
-from responder.ports import Store, StoreError
+from responder.ports import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -27,24 +24,17 @@ class Readers:
     def __init__(
         self,
         kubernetes: Kubernetes,
+        around: Surroundings,
         *,
-        limits: Limits,
-        redactor: Redactor,
-        scan: Scan,
-        store: Store,
-        metrics: Metrics,
         due: Callable[[], None],
     ) -> None:
         """``due``: something is to be stored at once."""
         self._kubernetes = kubernetes
-        self._limits = limits
+        self._around = around
+        self._limits = limits = around.limits
         self._bounds = Bounds(limits.head, limits.tail, limits.line)
-        self._redactor = redactor
-        self._scan = scan
-        self._store = store
-        self._metrics = metrics
         self._due = due
-        self._slots = Slots(limits.follows, metrics.recorder_follows.set)
+        self._slots = Slots(limits.follows, around.metrics.recorder_follows.set)
         self._turns = asyncio.Lock()
         self._tapes: dict[str, LogTape] = {}
 
@@ -63,7 +53,7 @@ class Readers:
             key = log_key(pod.uid, container.name, container.restart)
             subject = Subject(recording.run.namespace, pod.name, container.name, container.restart)
             tape = self._tapes[key] = LogTape(
-                key, self._bounds, redactor=self._redactor.stream(), scan=self._scan, room=self._room
+                key, self._bounds, redactor=self._around.redactor.stream(), scan=self._around.scan, room=self._room
             )
             follow = Follow(
                 self._kubernetes,
@@ -118,14 +108,14 @@ class Readers:
             return
         try:
             async with asyncio.timeout(STORE_SECONDS):
-                stored = await self._store.log(key)
+                stored = await self._around.store.log(key)
         except (StoreError, TimeoutError):
             return  # the store takes the same lines again
         if stored is not None:
             follow.recall(stored, container.log)
 
     def _on_lines(self, size: int, matched: bool) -> None:
-        self._metrics.recorder_bytes_total.inc(size)
+        self._around.metrics.recorder_bytes_total.inc(size)
         if matched:
             self._due()
 

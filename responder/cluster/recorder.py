@@ -6,7 +6,7 @@ Jobs, Pods and Events come in by ``watching``, logs by ``readers`` and ``followi
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -20,19 +20,17 @@ from responder.cluster.readers import Readers
 from responder.cluster.recording import Recording
 from responder.cluster.reflector import PACE, Change, Pace, Reflector, Trouble, WatchEvent
 from responder.cluster.spilling import Spill
+from responder.cluster.surroundings import Surroundings
 from responder.cluster.unclaimed import Unclaimed
 from responder.cluster.watching import OnDemand, Watches
-from responder.config import Recorder as Limits
 from responder.core.argocd import AppKey, OperationRecord
 from responder.core.hooknaming import app_key
 from responder.core.hooks import HookRun, PodRun
 from responder.core.hookwire import JobWire
 from responder.core.logtape import log_key
-from responder.core.redaction import Redactor
 from responder.core.sightings import SeenEvent, SeenJob, SeenPod
-from responder.core.surveying import Scan, rehearse
-from responder.metrics import Metrics
-from responder.ports import Clock, Store, StoreError
+from responder.core.surveying import rehearse
+from responder.ports import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -47,47 +45,19 @@ Namespaced = tuple[str, str]
 
 
 class Recorder:
-    """One per destination cluster. ``publish`` gets each new value of a hook run, and whether to wake anybody."""
+    """One per destination cluster."""
 
-    def __init__(  # noqa: PLR0913  # what it needs of the world, all by name
-        self,
-        kubernetes: Kubernetes,
-        *,
-        namespaces: Sequence[str] = (),
-        control_plane: str,
-        limits: Limits,
-        redactor: Redactor,
-        scan: Scan,
-        store: Store,
-        publish: Callable[[HookRun, bool], None],
-        operations: Callable[[AppKey], Sequence[OperationRecord]],
-        clock: Clock,
-        metrics: Metrics,
-        pace: Pace = PACE,
+    def __init__(
+        self, kubernetes: Kubernetes, around: Surroundings, *, namespaces: Sequence[str] = (), pace: Pace = PACE
     ) -> None:
-        """``scan``: which lines of a block may a signature know? ``operations`` of an Application, in any order."""
         self.cluster = kubernetes.name
         self._kubernetes = kubernetes
-        self._control_plane = control_plane
-        self._limits = limits
-        self._scan = scan
-        self._store = store
-        self._operations = operations
-        self._clock = clock
-        self._metrics = metrics
-        self._watches = Watches(
-            kubernetes, redact=redactor.text, limits=limits, clock=clock, pace=pace, on_trouble=self._troubled
-        )
-        self._spill = Spill(store, publish, app_of=self._app_of, operations_of=self._operations_of, metrics=metrics)
-        self._readers = Readers(
-            kubernetes,
-            limits=limits,
-            redactor=redactor,
-            scan=scan,
-            store=store,
-            metrics=metrics,
-            due=self._spill.due,
-        )
+        self._around = around
+        self._store = around.store
+        self._clock = around.clock
+        self._watches = Watches(kubernetes, around, pace=pace, on_trouble=self._troubled)
+        self._spill = Spill(around, operations_of=self._operations_of)
+        self._readers = Readers(kubernetes, around, due=self._spill.due)
         self._recordings: dict[str, Recording] = {}  # by Job uid
         self._uids: dict[Namespaced, str] = {}  # the newest Job of a name
         self._owners: dict[str, str] = {}  # Pod uid -> Job uid
@@ -98,7 +68,7 @@ class Recorder:
         self._group = asyncio.TaskGroup()
         self._on_demand = OnDemand(self._group)
         self._operated = OperatedHooks(
-            kubernetes, self._watches, namespaces=namespaces or ("",), on_event=self._on_operated, clock=clock
+            kubernetes, self._watches, namespaces=namespaces or ("",), on_event=self._on_operated, clock=self._clock
         )
         self._metadata = tuple(self._watches.job_metadata(name, self._on_job) for name in namespaces or ("",))
 
@@ -239,7 +209,7 @@ class Recorder:
     def _open(self, recording: Recording) -> None:
         run = recording.run
         namespace = run.namespace
-        self._group.create_task(asyncio.to_thread(rehearse, self._scan), name=f"rehearsal for {run.uid}")
+        self._group.create_task(asyncio.to_thread(rehearse, self._around.scan), name=f"rehearsal for {run.uid}")
         if run.gone_at is None:
             job = partial(self._watches.job, namespace, run.name, self._on_job)
             self._on_demand.open(job, "job", namespace, run.name)
@@ -312,7 +282,7 @@ class Recorder:
 
     async def _tick(self) -> None:
         while True:
-            await self._clock.sleep(self._limits.spill_every.total_seconds())
+            await self._clock.sleep(self._around.limits.spill_every.total_seconds())
             self._spill.due()
             now = self._clock.now()
             for recording in list(self._recordings.values()):
@@ -350,14 +320,11 @@ class Recorder:
     def _open_in(self, namespace: str) -> list[Recording]:
         return [r for r in self._recordings.values() if not r.closed and r.run.namespace == namespace]
 
-    def _app_of(self, run: HookRun) -> AppKey | None:
-        return app_key(run.tracked, self._control_plane)
-
     def _operations_of(self, run: HookRun) -> Sequence[OperationRecord]:
-        app = self._app_of(run)
+        app = app_key(run.tracked, self._around.control_plane)
         if app is None:
             return ()
-        return sorted(self._operations(app), key=lambda record: record.started_at, reverse=True)
+        return sorted(self._around.operations(app), key=lambda record: record.started_at, reverse=True)
 
     def _troubled(self, resource: str, trouble: Trouble) -> None:
-        self._metrics.watch_restarts_total(resource, trouble).inc()
+        self._around.metrics.watch_restarts_total(resource, trouble).inc()

@@ -7,7 +7,7 @@ breaks off is read again from there, and lines that were read before are skipped
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import aclosing
 from datetime import timedelta
 from typing import Final
@@ -18,18 +18,15 @@ from responder.cluster.argologs import ArgoLogs, HookLog
 from responder.cluster.errors import ApiError, Forbidden
 from responder.cluster.remotehook import ONLY, RemoteHook, RereadTape
 from responder.cluster.spilling import Spill
-from responder.config import Recorder as Limits
-from responder.core.argocd import AppKey, Application, OperationRecord
+from responder.cluster.surroundings import Surroundings
+from responder.core.argocd import Application
 from responder.core.argologs import LogEntry, containers_of
 from responder.core.evidence import Gap, GapReason
-from responder.core.hooknaming import app_key
 from responder.core.hooks import ContainerKind, HookRun
 from responder.core.logtape import Bounds, LogTape, log_key
-from responder.core.redaction import Redactor
 from responder.core.remotehooks import remote_runs
-from responder.core.surveying import Scan, rehearse
-from responder.metrics import Metrics
-from responder.ports import Clock, Store, StoreError
+from responder.core.surveying import rehearse
+from responder.ports import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -53,49 +50,31 @@ PAUSES: Final = Pauses()
 
 
 class RemoteRecorder:
-    """One per such cluster. ``publish`` as the recorder's."""
+    """One per such cluster."""
 
-    def __init__(  # noqa: PLR0913  # what it needs of the world, all by name
+    def __init__(
         self,
         logs: ArgoLogs,
+        around: Surroundings,
         *,
         cluster: str,
         ours: Callable[[Application], bool],
-        control_plane: str,
-        limits: Limits,
-        redactor: Redactor,
-        scan: Scan,
-        store: Store,
-        publish: Callable[[HookRun, bool], None],
-        operations: Callable[[AppKey], Sequence[OperationRecord]],
-        clock: Clock,
-        metrics: Metrics,
         pauses: Pauses = PAUSES,
     ) -> None:
-        """``ours``: is this Application's destination the cluster? ``scan``: as the recorder's."""
+        """``ours``: is this Application's destination the cluster?"""
         self.cluster = cluster
         self._logs = logs
         self._ours = ours
-        self._control_plane = control_plane
-        self._limits = limits
-        self._redactor = redactor
-        self._scan = scan
-        self._store = store
-        self._operations = operations
-        self._clock = clock
-        self._metrics = metrics
+        self._around = around
+        self._limits = around.limits
+        self._store = around.store
+        self._clock = around.clock
         self._pauses = pauses
         self._hooks: dict[str, RemoteHook] = {}
         self._done: OrderedDict[str, None] = OrderedDict()
-        self._spill = Spill(
-            store,
-            publish,
-            app_of=lambda run: app_key(run.tracked, control_plane),
-            operations_of=lambda _: (),
-            metrics=metrics,
-        )
+        self._spill = Spill(around)
         self._noticed: asyncio.Queue[Application] = asyncio.Queue()
-        self._room = asyncio.Semaphore(limits.follows)
+        self._room = asyncio.Semaphore(self._limits.follows)
         self._reading = 0
 
     @property
@@ -120,8 +99,8 @@ class RemoteRecorder:
 
     def _look(self, app: Application, group: asyncio.TaskGroup) -> None:
         self._tidy()
-        instance = app.name if app.namespace == self._control_plane else f"{app.namespace}_{app.name}"
-        for record in self._operations(app.key)[:1]:
+        instance = app.name if app.namespace == self._around.control_plane else f"{app.namespace}_{app.name}"
+        for record in self._around.operations(app.key)[:1]:
             if record.finished_at is not None and self._clock.now() - record.finished_at > RECENT:
                 continue
             for run in remote_runs(record, self.cluster, instance):
@@ -149,7 +128,7 @@ class RemoteRecorder:
         log = HookLog(app.name, app.namespace, app.project, run.namespace, run.name)
         hook = RemoteHook(replace(run, first_seen_at=self._clock.now()), log, self._limits.sidecars, self._pauses.drain)
         self._hooks[run.uid] = hook
-        group.create_task(asyncio.to_thread(rehearse, self._scan), name=f"rehearsal for {run.uid}")
+        group.create_task(asyncio.to_thread(rehearse, self._around.scan), name=f"rehearsal for {run.uid}")
         group.create_task(self._record(hook), name=f"logs of {run.uid}")
 
     async def _record(self, hook: RemoteHook) -> None:
@@ -254,13 +233,14 @@ class RemoteRecorder:
         text = entry.text.encode("utf-8", "replace")[: self._limits.line].replace(b"\n", b" ")
         if held.tape.add(entry.stamp.encode("ascii", "replace") + b" " + text + b"\n"):
             self._spill.due()
-        self._metrics.recorder_bytes_total.inc(len(text))
+        self._around.metrics.recorder_bytes_total.inc(len(text))
 
     def _tape_of(self, hook: RemoteHook, pod: str, container: str) -> LogTape:
         bounds = Bounds(self._limits.head, self._limits.tail, self._limits.line)
         room = self._limits.memory // max(1, self._limits.follows)
         key = log_key(f"{hook.run.uid}/{pod}", container, 0)
-        tape = LogTape(key, bounds, redactor=self._redactor.stream(), scan=self._scan, room=lambda: room)
+        redactor = self._around.redactor.stream()
+        tape = LogTape(key, bounds, redactor=redactor, scan=self._around.scan, room=lambda: room)
         hook.follows[key] = hook.tapes[pod, container] = RereadTape(tape)
         hook.dirty = True
         return tape

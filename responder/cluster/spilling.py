@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from responder.cluster.recording import without_counters
-from responder.core.argocd import AppKey, OperationRecord
+from responder.cluster.surroundings import Surroundings
+from responder.core.argocd import OperationRecord
 from responder.core.evidence import Gap, GapReason
+from responder.core.hooknaming import app_key
 from responder.core.hooks import HookRun
 from responder.core.logblock import LogBlock
 from responder.core.logtape import LogTape
-from responder.metrics import Metrics
-from responder.ports import AppendLog, PutHookRun, Store, StoreError, Write
+from responder.ports import AppendLog, PutHookRun, StoreError, Write
 
 logger = logging.getLogger(__name__)
 
@@ -62,19 +63,11 @@ class _Part:
 
 class Spill:
     def __init__(
-        self,
-        store: Store,
-        publish: Callable[[HookRun, bool], None],
-        *,
-        app_of: Callable[[HookRun], AppKey | None],
-        operations_of: Callable[[HookRun], Sequence[OperationRecord]],
-        metrics: Metrics,
+        self, around: Surroundings, *, operations_of: Callable[[HookRun], Sequence[OperationRecord]] = lambda _: ()
     ) -> None:
-        self._store = store
-        self._publish = publish
-        self._app_of = app_of
+        self._around = around
+        self._metrics = around.metrics
         self._operations_of = operations_of
-        self._metrics = metrics
         self._due = asyncio.Event()
         self._batch: list[_Part] = []  # on its way to the store
         self._working = False
@@ -164,14 +157,14 @@ class Spill:
         for _, block in part.blocks:
             yield AppendLog(block)
         if part.value != part.recording.stored:
-            yield PutHookRun(self._app_of(part.value), part.value)
+            yield PutHookRun(app_key(part.value.tracked, self._around.control_plane), part.value)
 
     async def _commit(self, writes: Sequence[Write]) -> bool:
         if not writes:
             return True
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
-                await self._store.commit(*writes)
+                await self._around.store.commit(*writes)
         except (StoreError, TimeoutError) as error:
             logger.warning("recorded evidence could not be stored, it is held: %s", str(error) or type(error).__name__)
             return False
@@ -195,4 +188,4 @@ class Spill:
         self.count_gaps(recording)
         if anew or before != part.value:
             woken = anew or before is None or without_counters(before) != without_counters(part.value)
-            self._publish(part.value, woken)
+            self._around.publish(part.value, woken)

@@ -12,12 +12,11 @@ from urllib.parse import quote
 
 from responder.cluster.client import JSON, METADATA_LIST, Kubernetes, Query
 from responder.cluster.reflector import Pace, Reflector, Trouble, WatchEvent
+from responder.cluster.surroundings import Surroundings
 from responder.cluster.wire import decoders
-from responder.config import Recorder as Limits
 from responder.core.hookwire import EventWire, JobWire, OperatedWire, PodWire
 from responder.core.operated import GROUP, KINDS, VERSION, see_operated
 from responder.core.sightings import CONTROLLER_UID, Redact, SeenEvent, SeenJob, SeenPod, see_event, see_job, see_pod
-from responder.ports import Clock
 
 OnJob = Callable[[WatchEvent[SeenJob]], Awaitable[None]]
 OnPod = Callable[[WatchEvent[SeenPod]], None]
@@ -30,17 +29,15 @@ class Watches:
     def __init__(
         self,
         kubernetes: Kubernetes,
+        around: Surroundings,
         *,
-        redact: Redact,
-        limits: Limits,
-        clock: Clock,
         pace: Pace,
         on_trouble: Callable[[str, Trouble], None],
     ) -> None:
         self._kubernetes = kubernetes
-        self._redact = redact
-        self._sidecars = frozenset(limits.sidecars)
-        self._clock = clock
+        self._redact: Redact = around.redactor.text
+        self._sidecars = frozenset(around.limits.sidecars)
+        self._clock = around.clock
         self._pace = pace
         self._on_trouble = on_trouble
 

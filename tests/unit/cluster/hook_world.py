@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from responder.cluster.client import Kubernetes
 from responder.cluster.recorder import Recorder
 from responder.cluster.reflector import Pace
+from responder.cluster.surroundings import Surroundings
 from responder.config import Recorder as Limits
 from responder.core.argocd import AppKey, OperationRecord
 from responder.core.hooks import ContainerRun, HookRun
@@ -315,8 +316,7 @@ async def hook_world(
 @asynccontextmanager
 async def _recording(world: HookWorld, limits: Limits, scan: Scan, clock: WallClock) -> AsyncIterator[None]:
     async with Kubernetes.from_url(world.server.url) as kubernetes, asyncio.TaskGroup() as group:
-        world.recorder = Recorder(
-            kubernetes,
+        around = Surroundings(
             control_plane="argocd",
             limits=limits,
             redactor=Redactor(b"key"),
@@ -326,8 +326,8 @@ async def _recording(world: HookWorld, limits: Limits, scan: Scan, clock: WallCl
             operations=lambda app: world.operations.get(app, []),
             clock=clock,
             metrics=world.metrics,
-            pace=FAST,
         )
+        world.recorder = Recorder(kubernetes, around, pace=FAST)
         task = world.task = group.create_task(world.recorder.run())
         async with asyncio.timeout(10):
             for reflector in world.recorder.lasting:

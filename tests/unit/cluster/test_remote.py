@@ -18,6 +18,7 @@ from responder.cluster.credentials import TokenFile
 from responder.cluster.errors import Unauthorized
 from responder.cluster.remote import Pauses, RemoteRecorder
 from responder.cluster.remotehook import ONLY
+from responder.cluster.surroundings import Surroundings
 from responder.config import Recorder as Limits
 from responder.core.argocd import (
     Application,
@@ -120,10 +121,7 @@ async def far(folder: Path, server: FaultServer) -> AsyncIterator[Far]:
         asyncio.TaskGroup() as group,
     ):
         it: Far
-        recorder = RemoteRecorder(
-            logs,
-            cluster="far",
-            ours=lambda app: app.destination_server == "https://far.example.com",
+        around = Surroundings(
             control_plane="argocd",
             limits=Limits(),
             redactor=Redactor(b"key"),
@@ -133,6 +131,12 @@ async def far(folder: Path, server: FaultServer) -> AsyncIterator[Far]:
             operations=lambda _: it.records,
             clock=WallClock(),
             metrics=Metrics(CollectorRegistry()),
+        )
+        recorder = RemoteRecorder(
+            logs,
+            around,
+            cluster="far",
+            ours=lambda app: app.destination_server == "https://far.example.com",
             pauses=Pauses(first=0.01, longest=0.02, drain=0.05),
         )
         it = Far(server, store, recorder)

@@ -9,10 +9,14 @@ from prometheus_client import CollectorRegistry
 
 from responder.cluster.recording import Recording
 from responder.cluster.spilling import Spill
+from responder.cluster.surroundings import Surroundings
+from responder.config import Recorder as Limits
 from responder.core.hooks import HookRun, JobCondition
+from responder.core.redaction import Redactor
 from responder.core.sightings import SeenJob
 from responder.metrics import Metrics
 from responder.ports import Store, StoreError, Write
+from tests.unit.cluster.hook_world import WallClock, never
 
 AT = datetime(2026, 11, 21, 3, tzinfo=UTC)
 RUN = HookRun("in-cluster", "Job", "shop", "db-migrate", "job", AT, tracked="shop")
@@ -34,11 +38,17 @@ class SlowStore:
 
 def spill_to(store: SlowStore, told: asyncio.Queue[tuple[HookRun, bool]]) -> Spill:
     return Spill(
-        cast("Store", store),
-        lambda run, woken: told.put_nowait((run, woken)),
-        app_of=lambda _: None,
-        operations_of=lambda _: (),
-        metrics=Metrics(CollectorRegistry()),
+        Surroundings(
+            control_plane="argocd",
+            limits=Limits(),
+            redactor=Redactor(b"key"),
+            scan=never,
+            store=cast("Store", store),
+            publish=lambda run, woken: told.put_nowait((run, woken)),
+            operations=lambda _: (),
+            clock=WallClock(),
+            metrics=Metrics(CollectorRegistry()),
+        )
     )
 
 
