@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import socket
 import sys
 import time
 import urllib.error
@@ -78,8 +79,14 @@ class Server:
             with error:
                 _refused(error)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", None) or error
-            raise AskError(f"{self._address} cannot be asked: {reason or type(error).__name__}") from error
+            raise AskError(f"{self._address} cannot be asked: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    told = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
+    nobody = isinstance(reason, ConnectionRefusedError | socket.gaierror)
+    return f"{told} (--server or $RESPONDER_SERVER says where it is)" if nobody else told
 
 
 def _refused(error: urllib.error.HTTPError) -> NoReturn:
