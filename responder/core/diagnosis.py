@@ -101,11 +101,11 @@ def judge(log: Findings, run: Run, signatures: Signatures) -> Diagnosis:
 
 
 def kept_something(lines: Iterable[LogLine], signatures: Signatures) -> bool:
-    """Does the log of a run, however it ended, show migrations, statements or rows that stay?"""
+    """Does the log of a run that ended well show migrations, statements, rows or what it told others, which stay?"""
     log = collect(lines, signatures)
     stated = [f for f in log.saying(Says.FAILURE) if not f.quiet and not f.connecting and f.category is not None]
-    beside = [f for f in log.saying(Says.TOOL) if "work" in f.groups]
-    return bool(stated or beside or log.saying(Says.FINISHED, Says.STEP, Says.KEPT))
+    beside = [f for f in log.saying(Says.TOOL) if {"work", "effect", "committed", "sent"} & f.groups.keys()]
+    return bool(stated or beside or log.saying(Says.STARTED, Says.FINISHED, Says.STEP, Says.KEPT))
 
 
 def _tool(log: Findings, cause: Cause, run: Run, signatures: Signatures) -> Tool | None:

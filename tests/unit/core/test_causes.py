@@ -140,6 +140,8 @@ def test_a_container_that_never_ran_has_nothing_to_read() -> None:
         ("> knex migrate:latest", "Batch 1 run: 3 migrations"),
         ("CREATE TABLE", 'psql:x.sql:3: ERROR:  relation "a" does not exist'),
         ("Inserted 312 rows into countries",),
+        ("INFO  [alembic.runtime.migration] Running upgrade 4b7d20c9e613 -> 8ac3f15d6e02, totals",),
+        ("upload: ./totals.csv to s3://ledger/totals.csv",),
     ],
 )
 def test_what_a_container_did_that_ended_well_stays(lines: tuple[str, ...]) -> None:
