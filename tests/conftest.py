@@ -85,9 +85,29 @@ def read_skips(text: str) -> frozenset[str]:
     return frozenset(nodeid.strip() for nodeid, _, reason in pairs if reason.strip())
 
 
+# What takes seconds, the longest first.
+_LONG = ("tests/service/", "tests/invariants/", "tests/replay/")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those that wait out real deadlines begin first: begun last, they would keep the other workers waiting."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/service/"))
+    """Long tests begin first, dealt to all workers: begun last, or all by one, they would keep the others waiting.
+
+    ``--dist worksteal`` gives each worker an equal part of the list to begin with, the last ones the odd tests.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = sorted((item for item in items if item.nodeid.startswith(_LONG)), key=_length)
+    others = [item for item in items if not item.nodeid.startswith(_LONG)]
+    end = len(items)
+    items.clear()
+    for worker in range(workers):
+        hand = long[worker::workers]
+        part = (end - len(items)) // (workers - worker)
+        items += [*hand, *others[: part - len(hand)]]
+        del others[: part - len(hand)]
+
+
+def _length(item: pytest.Item) -> int:
+    return next(place for place, folder in enumerate(_LONG) if item.nodeid.startswith(folder))
 
 
 @pytest.hookimpl(trylast=True)
