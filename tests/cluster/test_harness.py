@@ -101,8 +101,9 @@ def _said(log: Path, what: str) -> bool:
 async def test_a_program_dies_with_whoever_started_it(tmp_path: Path) -> None:
     script = (
         "import asyncio, sys, time; from pathlib import Path; from tests.cluster.processes import Process\n"
-        "async def yes(): return True\n"
-        "child = Process('child', ['sleep', '100'], log=Path(sys.argv[1]), probe=yes)\n"
+        "log = Path(sys.argv[1])\n"
+        "async def is_up(): return 'up' in log.read_text()\n"  # before that it is setpriv, which may not have asked yet
+        "child = Process('child', ['sh', '-c', 'echo up; exec sleep 100'], log=log, probe=is_up)\n"
         "asyncio.run(child.start()) or print(child.pid, flush=True) or time.sleep(100)"
     )
     parent = await asyncio.create_subprocess_exec(
