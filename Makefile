@@ -7,7 +7,7 @@ LOCK := requirements-dev.lock
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster lint format bench check lock clean
+.PHONY: help demo test test-browser test-cluster lint format bench check lock clean
 
 help: ## these lines
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -24,7 +24,10 @@ demo: $(STAMP) ## show the main job; ONCE=1 plays it to the end and verifies it
 	@$(BIN)/responder demo $(if $(ONCE),--once)
 
 test: $(STAMP) ## all fast tests
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist worksteal -m "not real_cluster" $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist worksteal --ignore tests/browser -m "not real_cluster" $(ARGS)
+
+test-browser: $(STAMP) ## the pages in a real Chromium
+	@$(BIN)/pytest tests/browser $(ARGS)
 
 test-cluster: $(STAMP) ## the tests on a real kube-apiserver and Argo CD; the first time builds them: needs Go
 	@$(BIN)/python -m tests.cluster run $(ARGS)
@@ -42,7 +45,7 @@ format: $(STAMP) ## let ruff put the code in order
 bench: $(STAMP) ## speed, memory and diagnosis, measured here
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-check: lint test ## everything that must be green
+check: lint test test-browser ## everything that must be green
 
 lock: ## pin every dependency by hash (needs uv)
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url -o requirements.lock

@@ -4,7 +4,6 @@ Objects are replaced, never changed: readers get the stored object itself and mu
 Every change takes the next resourceVersion of one counter and goes into the journal of its kind.
 """
 
-import copy
 import re
 from collections.abc import Callable, Iterable
 
@@ -95,7 +94,7 @@ class Objects:
     def create(self, kind: str, item: Json, namespace: str = "") -> Json:
         resource = self.resource(kind)
         self._serial += 1
-        new = admission.created(resource, copy.deepcopy(item), namespace, self.clock.now(), self._serial)
+        new = admission.created(resource, patches.copied(item), namespace, self.clock.now(), self._serial)
         if key_of(new) in self._shelves[kind].items:
             raise already_exists(resource, new["metadata"]["name"])
         added = self._record("ADDED", kind, new, None)
@@ -103,7 +102,7 @@ class Objects:
         return added
 
     def replace(self, kind: str, item: Json, *, subresource: str = "") -> Json:
-        new, resource = copy.deepcopy(item), self.resource(kind)
+        new, resource = patches.copied(item), self.resource(kind)
         return self.update(
             kind, *key_of(item), lambda old: admission.replaced(resource, old, new), subresource=subresource
         )
@@ -113,7 +112,7 @@ class Objects:
     ) -> Json:
         """Fields that the Application's schema does not know are dropped, as the server does by default."""
         patches.refuse_type(self.resource(kind), content_type)
-        change = patches.patcher(content_type, copy.deepcopy(patch))
+        change = patches.patcher(content_type, patches.copied(patch))
         return self.update(
             kind, namespace, name, lambda old: admission.pruned(kind, change(old)), subresource=subresource
         )
@@ -196,7 +195,7 @@ class Objects:
             self._record("DELETED", kind, old, old)
             old = None
         resource = self.resource(kind)
-        new = {**copy.deepcopy(item), "apiVersion": resource.api_version, "kind": kind}
+        new = {**patches.copied(item), "apiVersion": resource.api_version, "kind": kind}
         return self._record("ADDED" if old is None else "MODIFIED", kind, new, old)
 
     def remove_raw(self, kind: str, item: Json) -> Json:
@@ -204,7 +203,7 @@ class Objects:
         old = self.find(kind, *key_of(item))
         if old is None:
             return item
-        last = {**copy.deepcopy(item), "apiVersion": old["apiVersion"], "kind": kind}
+        last = {**patches.copied(item), "apiVersion": old["apiVersion"], "kind": kind}
         return self._record("DELETED", kind, last, old)
 
     def _record(self, event_type: str, kind: str, item: Json, old: Json | None) -> Json:

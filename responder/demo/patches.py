@@ -33,6 +33,11 @@ def same(left: Any, right: Any) -> bool:
     return left == right and _canonical(left) == _canonical(right)
 
 
+def copied(value: Any) -> Any:
+    """A deep copy of what is JSON."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
 def _canonical(value: Any) -> bytes:
     return msgspec.json.encode(value, order="sorted")
 

@@ -1,6 +1,7 @@
 """What the CRD of Argo CD's Application lets in, as far as we write to it: unknown fields, types, required fields."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -113,36 +114,36 @@ def refuse_unknown(kind: str, item: Json, unknown: list[str], *, patch: bool) ->
 
 def violations(kind: str, item: Json) -> list[str]:
     schema = _SCHEMAS.get(kind)
-    return _violations(item, schema, "") if schema else []
+    found = _violations(item, schema) if schema else ()
+    return [why.format(path.removeprefix(".")) for path, why in found]
 
 
-def _violations(value: Any, schema: Any, path: str) -> list[str]:
-    if schema is _ANY:
-        return []
-    if isinstance(schema, dict):
-        if not isinstance(value, dict):
-            return [_mistyped(path, value, "object")]
-        return _object_violations(value, schema, path)
-    if isinstance(schema, list):
-        if not isinstance(value, list):
-            return [_mistyped(path, value, "array")]
-        return [why for i, one in enumerate(value) for why in _violations(one, schema[0], f"{path}[{i}]")]
-    return [] if type(value) is schema else [_mistyped(path, value, _NAMES[schema])]
+# The path, made from the inside out as it is seldom asked for, and what is wrong, with a place for the path.
+_Violations = Iterable[tuple[str, str]]
 
 
-def _object_violations(value: Json, schema: dict[str, Any], path: str) -> list[str]:
-    found = []
+def _violations(value: Any, schema: Any) -> _Violations:
+    if schema is _ANY or type(value) is schema:
+        return ()
+    if isinstance(schema, dict) and isinstance(value, dict):
+        return _object_violations(value, schema)
+    if isinstance(schema, list) and isinstance(value, list):
+        return [(f"[{i}]{path}", why) for i, one in enumerate(value) for path, why in _violations(one, schema[0])]
+    return [("", _mistyped(value, schema))]
+
+
+def _object_violations(value: Json, schema: dict[str, Any]) -> _Violations:
+    found: list[tuple[str, str]] = []
     for field, inner in schema.items():
         name = field.removesuffix("!")
-        below = f"{path}.{name}" if path else name
         if name in value:
-            found += _violations(value[name], inner, below)
-        elif field.endswith("!"):
-            found.append(f"{below}: Required value")
+            found += [(f".{name}{path}", why) for path, why in _violations(value[name], inner)]
+        elif name != field:
+            found.append((f".{name}", "{0}: Required value"))
     return found
 
 
-def _mistyped(path: str, value: Any, wanted: str) -> str:
+def _mistyped(value: Any, schema: Any) -> str:
     names = {**_NAMES, dict: "object", list: "array", float: "number", type(None): "null"}
-    given = names[type(value)]
-    return f'{path}: Invalid value: "{given}": {path} in body must be of type {wanted}: "{given}"'
+    wanted, given = names[schema if isinstance(schema, type) else type(schema)], names[type(value)]
+    return f'{{0}}: Invalid value: "{given}": {{0}} in body must be of type {wanted}: "{given}"'
