@@ -1,131 +1,20 @@
 """Commands that ask a running service: incidents, gate, blocks, decisions, rules."""
 
-import http.client
 import json
-import re
-import socket
 import sys
 import time
-import urllib.error
-import urllib.request
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any
+from urllib.parse import quote, urlencode
 
-from responder.exits import BAD_INPUT, COULD_NOT_ASK, GOOD, NO, NOT_YET
+from responder.client import AskError, Server, like_a_responder, server_of
+from responder.exits import GOOD, NO, NOT_YET
 from responder.terminal import complain, plain
 
 _ASK_EVERY = 5.0  # seconds; a short wait asks twenty times
-_LARGEST = 64 << 20  # bytes of an answer
-_PAGE = 200
 _TERMINATION_LOG = 4096  # bytes that a kubelet keeps
-
-
-class AskError(Exception):
-    """No answer, or one that is no answer; says what to do. ``refused``: it was heard, and asking again is no use.
-
-    ``absent``: a responder says that there is no such thing.
-    """
-
-    def __init__(self, message: str, *, refused: bool = False, absent: bool = False, code: int = COULD_NOT_ASK) -> None:
-        super().__init__(message)
-        self.refused = refused
-        self.absent = absent
-        self.code = code
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A token goes to the server that was named, and to no other."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-class Server:
-    def __init__(self, address: str, token_file: Path | None, timeout: float) -> None:
-        if urlsplit(address).scheme not in ("http", "https"):
-            raise AskError(f"{address} is no http(s) address", refused=True, code=BAD_INPUT)
-        self._address = address.rstrip("/")
-        self._headers = {"Accept": "application/json", "User-Agent": "responder-cli"}
-        if token_file is not None:
-            self._headers["Authorization"] = f"Bearer {_token(token_file)}"
-        self._timeout = timeout
-        self._opener = urllib.request.build_opener(_NoRedirects)
-
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        try:
-            answer = json.loads(self.read(method, path, body))
-        except ValueError as error:
-            raise AskError(f"{self._address} does not answer like a responder: it sent no JSON") from error
-        if not isinstance(answer, dict):
-            raise AskError(f"{self._address} does not answer like a responder")
-        return answer
-
-    def read(self, method: str, path: str, body: dict[str, Any] | None = None) -> bytes:
-        data = None if body is None else json.dumps(body).encode()
-        headers = self._headers if data is None else {**self._headers, "Content-Type": "application/json"}
-        request = urllib.request.Request(self._address + path, data=data, headers=headers, method=method)  # noqa: S310 - http(s), see above
-        try:
-            with self._opener.open(request, timeout=self._timeout) as answer:
-                read: bytes = answer.read(_LARGEST)
-                if answer.length:  # cut, or too much
-                    raise http.client.IncompleteRead(b"", answer.length)
-                return read
-        except urllib.error.HTTPError as error:
-            with error:
-                _refused(error)
-        except (OSError, ValueError, http.client.HTTPException) as error:
-            raise AskError(f"{self._address} cannot be asked: {_why(error)}") from error
-
-
-def _why(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or error
-    told = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
-    nobody = isinstance(reason, ConnectionRefusedError | socket.gaierror)
-    return f"{told} (--server or $RESPONDER_SERVER says where it is)" if nobody else told
-
-
-def _refused(error: urllib.error.HTTPError) -> NoReturn:
-    try:
-        told = json.loads(error.read(_LARGEST))
-        detail = told.get("detail") or told.get("title") or ""
-    except (OSError, ValueError, AttributeError, http.client.HTTPException):
-        detail = ""
-    refused = 300 <= error.code < 500 and error.code not in (408, 429)
-    ours = error.headers.get_content_type() == "application/problem+json"  # a 404 of another server tells nothing
-    absent = ours and error.code == 404
-    code = BAD_INPUT if absent or error.code in (400, 422) else NO if error.code == 409 else COULD_NOT_ASK
-    raise AskError(
-        f"{error.code} {error.reason}{f': {detail}' if detail else ''}", refused=refused, absent=absent, code=code
-    ) from error
-
-
-def _token(path: Path) -> str:
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise AskError(f"{path}: cannot be read: {reason}", refused=True, code=BAD_INPUT) from error
-    if not re.fullmatch(r"[!-~]+", token):
-        raise AskError(f"{path}: a token is one line of printable ASCII", refused=True, code=BAD_INPUT)
-    return token
-
-
-def _server(arguments: Namespace) -> Server:
-    return Server(arguments.server, arguments.token_file, arguments.timeout)
-
-
-@contextmanager
-def like_a_responder(server: str) -> Iterator[None]:
-    """What is read of an answer within is there, or it is no answer of ours. Raises ``AskError``."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise AskError(f"{server} does not answer like this responder: {error!r}") from error
 
 
 def asking(command: Callable[[Server, Namespace], int]) -> Callable[[Namespace], int]:
@@ -134,7 +23,7 @@ def asking(command: Callable[[Server, Namespace], int]) -> Callable[[Namespace],
     def run(arguments: Namespace) -> int:
         try:
             with like_a_responder(arguments.server):
-                return command(_server(arguments), arguments)
+                return command(server_of(arguments), arguments)
         except AskError as error:
             complain(str(error))
             return error.code
@@ -151,7 +40,9 @@ def _say(value: Any, text: str, *, as_json: bool) -> None:
 
 @asking
 def list_incidents(server: Server, arguments: Namespace) -> int:
-    for incident in _incidents(server, arguments):
+    wanted = {name: getattr(arguments, name) for name in ("state", "project", "application", "category")}
+    chosen = {name: value for name, value in wanted.items() if value}
+    for incident in server.incidents(most=arguments.limit, **chosen):
         category, retry, left = (incident[name] or "unknown" for name in ("category", "retry", "state_left"))
         state, name = f"{incident['state']:<12}", _whose(incident)
         text = f"{incident['id']}  {incident['opened_at']}  {state}  {name}  {category}  retry {retry}  left {left}"
@@ -159,22 +50,9 @@ def list_incidents(server: Server, arguments: Namespace) -> int:
     return GOOD
 
 
-def _incidents(server: Server, arguments: Namespace) -> Iterator[dict[str, Any]]:
-    wanted = {name: getattr(arguments, name) for name in ("state", "project", "application", "category")}
-    query, left, cursor = {name: value for name, value in wanted.items() if value}, arguments.limit, ""
-    while left > 0:
-        page = {**query, "limit": min(left, _PAGE), **({"cursor": cursor} if cursor else {})}
-        answer = server.ask("GET", f"/v1/incidents?{urlencode(page)}")
-        yield from answer["incidents"]
-        left -= len(answer["incidents"])
-        cursor = answer["next_cursor"] or ""
-        if not cursor:
-            return
-
-
 @asking
 def show_incident(server: Server, arguments: Namespace) -> int:
-    incident = _incident(server, arguments)
+    incident = server.incident(arguments.incident)
     if arguments.json:
         _say(incident, "", as_json=True)
     else:
@@ -225,7 +103,7 @@ def _decision(decision: dict[str, Any]) -> Iterator[str]:
 @asking
 def export_incident(server: Server, arguments: Namespace) -> int:
     """A case: the incident and every log that is kept of it, redacted as they are stored."""
-    incident = _incident(server, arguments)
+    incident = server.incident(arguments.incident)
     logs = {log["href"]: _lines(server, log["href"]) for log in _logs(incident["operations"])}
     sys.stdout.write(json.dumps({"schema": 1, "incident": incident, "logs": logs}, indent=2) + "\n")
     return GOOD
@@ -254,29 +132,6 @@ def _logs(value: Any) -> Iterator[dict[str, Any]]:
             yield from _logs(inner)
 
 
-def _incident(server: Server, arguments: Namespace) -> dict[str, Any]:
-    return server.ask("GET", f"/v1/incidents/{quote(arguments.incident, safe='')}")
-
-
-def told_since(arguments: Namespace, since: datetime) -> Iterator[dict[str, Any]]:
-    """Every incident that was opened since then, whole, newest first."""
-    server, cursor = _server(arguments), ""
-    while True:
-        query = {"limit": _PAGE, **({"cursor": cursor} if cursor else {})}
-        page = server.ask("GET", f"/v1/incidents?{urlencode(query)}")
-        for summary in page["incidents"]:
-            if datetime.fromisoformat(summary["opened_at"]) < since:
-                return
-            yield server.ask("GET", f"/v1/incidents/{quote(summary['id'], safe='')}")
-        cursor = page["next_cursor"] or ""
-        if not cursor:
-            return
-
-
-def explained_by(arguments: Namespace) -> dict[str, Any]:
-    return _server(arguments).ask("GET", f"/v1/incidents/{quote(arguments.incident, safe='')}/rules")
-
-
 # the gate
 
 
@@ -285,7 +140,7 @@ def ask_gate(arguments: Namespace) -> int:
     deadline, told = time.monotonic() + arguments.wait, ""
     while True:
         try:
-            code, line = _answer(_server(arguments), arguments)
+            code, line = _answer(server_of(arguments), arguments)
             final = code in (GOOD, NO)
         except AskError as error:
             opens = arguments.fail_open and not error.refused

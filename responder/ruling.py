@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from responder.asking import AskError, explained_by, like_a_responder, told_since
 from responder.casing import problems_of_error, read_rules
+from responder.client import AskError, Server, like_a_responder, server_of
 from responder.config import ConfigError, Settings, load_settings
 from responder.configured import policy_of
 from responder.core.deciding import Case
@@ -77,10 +77,18 @@ def _histories(arguments: Namespace, settings: Settings | None) -> Iterator[list
         yield [(past, world_of(past, told=False)) for past in asyncio.run(_stored(settings, since))]
     elif not arguments.recording:
         with like_a_responder(arguments.server):
-            pasts = [past_of(told) for told in told_since(arguments, since)]
+            pasts = [past_of(told) for told in _told_since(server_of(arguments), since)]
         yield [(past, world_of(past, told=True)) for past in pasts if past.incident.app_uid]  # not upon parents
     for folder in arguments.recording:
         yield [(_unseen(past_of(told)), World(idempotent=True)) for told in _recorded(folder)]
+
+
+def _told_since(server: Server, since: datetime) -> Iterator[dict[str, Any]]:
+    """Every incident that was opened since then, whole, newest first."""
+    for summary in server.incidents():
+        if datetime.fromisoformat(summary["opened_at"]) < since:
+            return
+        yield server.incident(summary["id"])
 
 
 def _unseen(past: Past) -> Past:
@@ -168,7 +176,7 @@ def _difference(row: Row, *, colours: bool) -> Iterable[str]:
 def run_explain(arguments: Namespace) -> Iterable[str]:
     if arguments.config is None:
         with like_a_responder(arguments.server):
-            return _explain_lines(explained_by(arguments), arguments)
+            return _explain_lines(server_of(arguments).explained(arguments.incident), arguments)
     found = _explained(load_settings(arguments.config), arguments.incident)
     return _explain_lines(msgspec.to_builtins(found), arguments)
 

@@ -1,16 +1,13 @@
-"""Commands that ask: against the real web application, and against servers that misbehave."""
+"""Commands that ask, against the real web application and made-up answers."""
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from responder.cli import main
 from responder.core.actions import Mode
@@ -19,11 +16,10 @@ from responder.core.rules import Rule
 from responder.loading import put_demotion
 from responder.store.sqlite import SqliteStore
 from tests.contract.store.examples import NIGHT, ORDERS, StandingClock, after
+from tests.unit.answering import SUBJECT, answering, run
 from tests.unit.web.world import CORPUS, OPERATOR, REVISION, VIEWER, World, served
 
 Ask = Callable[..., Awaitable[int]]
-Answers = Callable[[web.Request], Awaitable[web.StreamResponse]]
-SUBJECT = ("--service", "shop", "--environment", "in-cluster", "--revision", REVISION)
 
 
 @pytest.fixture
@@ -47,18 +43,6 @@ async def ask(world: World, tmp_path: Path) -> AsyncIterator[Ask]:
             return await asyncio.to_thread(main, [*arguments, "--server", server, "--token-file", str(token)])
 
         yield asked
-
-
-@asynccontextmanager
-async def answering(answer: Answers) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    async with TestServer(app) as server:
-        yield str(server.make_url(""))
-
-
-async def run(*arguments: str) -> int:
-    return await asyncio.to_thread(main, list(arguments))
 
 
 async def half_applied(world: World) -> str:
@@ -263,93 +247,6 @@ async def test_waiting_has_an_end(results: list[str], code: int) -> None:
 )
 async def test_it_opens_only_where_nobody_can_answer(results: list[str], code: int) -> None:
     assert await gate_of(results, "--fail-open") == code
-
-
-async def test_nobody_there_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    assert await run("gate", *SUBJECT, "--server", server) == 4
-    assert await run("gate", *SUBJECT, "--server", server, "--fail-open") == 0
-    told = capsys.readouterr().out.splitlines()
-    hint = "(--server or $RESPONDER_SERVER says where it is)"
-    assert told[0] == told[1] == f"could not ask: {server} cannot be asked: Connection refused {hint}"
-
-
-async def test_a_silent_server_is_given_up(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        server = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        assert await run("gate", *SUBJECT, "--server", server, "--timeout", "0.1") == 4
-    assert capsys.readouterr().out == f"could not ask: {server} cannot be asked: timed out\n"
-
-
-async def test_an_answer_that_is_cut_is_none() -> None:
-    async def cut(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": "1000"})
-        await response.prepare(request)
-        await response.write(b'{"result": "success"}')
-        assert request.transport is not None
-        request.transport.close()
-        return response
-
-    async with answering(cut) as server:
-        assert await run("gate", *SUBJECT, "--server", server) == 4
-
-
-# servers that are none, tokens that are none
-
-
-@pytest.mark.parametrize("body", ["<html>", "[]", "{}", '{"incidents": [{}]}', '{"incidents": 3}', "\x00", ""])
-async def test_a_server_that_is_no_responder_is_told(body: str, capsys: pytest.CaptureFixture[str]) -> None:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(text=body)
-
-    async with answering(answer) as server:
-        assert await run("incidents", "--server", server) == 4
-        assert f"{server} does not answer like" in capsys.readouterr().err
-        assert await run("gate", *SUBJECT, "--server", server) == 4
-
-
-async def test_a_token_goes_to_the_server_that_was_named_and_to_no_other(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("s3cret")
-    seen: list[str] = []
-
-    async def elsewhere(request: web.Request) -> web.Response:
-        seen.append(request.headers.get("Authorization", ""))
-        return web.json_response({"result": "success", "reason": ""})
-
-    async with answering(elsewhere) as other:
-
-        async def sent_on(_request: web.Request) -> web.Response:
-            raise web.HTTPTemporaryRedirect(other)
-
-        async with answering(sent_on) as server:
-            code = await run("gate", *SUBJECT, "--server", server, "--token-file", str(tmp_path / "token"))
-    assert (code, seen) == (4, [])
-
-
-@pytest.mark.parametrize("server", ["ftp://responder", "file:///etc/passwd", "responder:8080", ""])
-async def test_an_address_that_is_none_is_bad_input(server: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await run("blocks", "--server", server) == 2
-    assert capsys.readouterr().err == f"{server} is no http(s) address\n"
-
-
-@pytest.mark.parametrize(
-    ("content", "told"),
-    [
-        (None, "cannot be read: No such file or directory"),
-        (b"\xff\xfe", "cannot be read: it is no text"),
-        (b"", "a token is one line of printable ASCII"),
-        (b"s3cret\nX-Evil: 1", "a token is one line of printable ASCII"),
-    ],
-)
-async def test_a_token_file_that_holds_no_token_is_told_without_its_content(
-    content: bytes | None, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "token"
-    if content is not None:
-        file.write_bytes(content)
-    assert await run("blocks", "--token-file", str(file)) == 2
-    assert capsys.readouterr().err == f"{file}: {told}\n"
 
 
 async def test_a_server_cannot_write_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

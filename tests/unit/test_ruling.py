@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from responder.cli import build_parser, main
+from responder.cli import build_parser
 from responder.ruling import run_explain
 from responder.store.sqlite import SqliteStore
 from tests.contract.store.examples import StandingClock
-from tests.unit.test_asking import answering
+from tests.unit.answering import answering, run
 from tests.unit.web.world import CORPUS, OPERATOR, RULES, World, served
 
 NEW = """\
@@ -56,10 +56,6 @@ async def kept(tmp_path: Path) -> tuple[Path, str]:
     config = tmp_path / "responder.yaml"
     config.write_text(f"store: {{url: 'sqlite://{tmp_path}/responder.db'}}\nrules: rules.yaml\n")
     return config, identity
-
-
-async def run(*arguments: str) -> int:
-    return await asyncio.to_thread(main, list(arguments))
 
 
 async def test_a_store_is_replayed_without_being_written(
