@@ -1,5 +1,7 @@
 """One pass over a log finds the lines that any of many patterns may match."""
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from responder.core.scanning import Scanner
 SCANNER = Scanner(
     ("^ferry (?P<name>\\w+) is late$", "(?i)lost\\s+at sea", 'harbour "[^"]*" closed', "\\(?P<anchor>")  # the last: a P
 )
+BLOB = base64.b64encode(bytes(range(256)) * 12)  # text without words, as in a dump
 LINES = (
     b"",
     b"all well",
@@ -23,8 +26,12 @@ LINES = (
     b'harbour "north',
     b'" closed',
     b"P<anchor>",
+    BLOB,
+    b"INSERT INTO files VALUES ('%b')" % BLOB,
+    BLOB + b" ferry m3 is late",
+    b"%b lost  at sea %b" % (BLOB, BLOB),
 )
-FOUND = {LINES[2], LINES[3], LINES[4], LINES[6], LINES[9], LINES[12]}
+FOUND = {LINES[2], LINES[3], LINES[4], LINES[6], LINES[9], LINES[12], LINES[15], LINES[16]}
 
 
 @given(st.lists(st.sampled_from(LINES), max_size=30), st.booleans())
@@ -70,3 +77,5 @@ def test_a_scan_begins_where_it_is_told_to() -> None:
 def test_it_tells_where_a_line_begins_to_match() -> None:
     assert SCANNER.first(b"we are lost at sea") == 7
     assert SCANNER.first(b"we are found") is None
+    assert SCANNER.first(BLOB + b" was lost  at sea") == len(BLOB) + 5
+    assert SCANNER.first(BLOB) is None
