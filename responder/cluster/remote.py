@@ -7,8 +7,8 @@ breaks off is read again from there, and lines that were read before are skipped
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from datetime import timedelta
 from typing import Final
 
@@ -135,23 +135,34 @@ class RemoteRecorder:
         """The one container; where a Pod has several, each by its name."""
         self._reading += 1
         try:
-            if await self._recall(hook):
-                return
-            complaint = await self._follow(hook, "")
-            mains, inits = containers_of(complaint)
-            hook.kinds |= dict.fromkeys(inits, ContainerKind.INIT)
-            async with asyncio.TaskGroup() as several:
-                for name in (*inits, *mains):
-                    several.create_task(self._follow(hook, name), name=f"log of {name} of {hook.run.uid}")
-        except Exception:  # here and not atop all: a fault over one log must not end the recording of the others
-            logger.exception(
-                "logs of hook %s of cluster %s could not be read to their end", hook.run.name, self.cluster
-            )
-            self._over(hook, "", GapReason.LOG_UNREADABLE)
+            with self._apart(hook, ""):
+                if await self._recall(hook):
+                    return
+                complaint = await self._follow(hook, "")
+                mains, inits = containers_of(complaint)
+                hook.kinds |= dict.fromkeys(inits, ContainerKind.INIT)
+                async with asyncio.TaskGroup() as several:
+                    for name in (*inits, *mains):
+                        several.create_task(self._follow_one(hook, name), name=f"log of {name} of {hook.run.uid}")
         finally:
             self._reading -= 1
             hook.done = hook.dirty = True
             self._spill.due()
+
+    async def _follow_one(self, hook: RemoteHook, container: str) -> None:
+        with self._apart(hook, container):
+            await self._follow(hook, container)
+
+    @contextmanager
+    def _apart(self, hook: RemoteHook, container: str) -> Iterator[None]:
+        """A fault over one log must not end the recording of the others: here and not atop all."""
+        try:
+            yield
+        except Exception:
+            logger.exception(
+                "logs of hook %s of cluster %s could not be read to their end", hook.run.name, self.cluster
+            )
+            self._over(hook, container, GapReason.LOG_UNREADABLE)
 
     async def _recall(self, hook: RemoteHook) -> bool:
         """What an earlier life of ours kept of it; True when that is all there is to be had."""

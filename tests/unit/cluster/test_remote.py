@@ -32,6 +32,7 @@ from responder.core.attempts import never_started
 from responder.core.evidence import GapReason
 from responder.core.hooks import ContainerKind, ContainerRun, HookRun
 from responder.core.redaction import Redactor
+from responder.core.surveying import Scan
 from responder.metrics import Metrics
 from responder.store.sqlite import SqliteStore
 from tests.unit.cluster.fault_server import FaultServer, says
@@ -112,7 +113,7 @@ class Far:
 
 
 @asynccontextmanager
-async def far(folder: Path, server: FaultServer) -> AsyncIterator[Far]:
+async def far(folder: Path, server: FaultServer, scan: Scan = never) -> AsyncIterator[Far]:
     """A responder's recorder before that Argo CD; begun anew it is as after a restart."""
     (folder / "token").write_text("project-token\n", encoding="utf-8")
     async with (
@@ -125,7 +126,7 @@ async def far(folder: Path, server: FaultServer) -> AsyncIterator[Far]:
             control_plane="argocd",
             limits=Limits(),
             redactor=Redactor(b"key"),
-            scan=never,
+            scan=scan,
             store=store,
             publish=lambda *told: it.publish(*told),  # noqa: PLW0108 - `it` is made from this
             operations=lambda _: it.records,
@@ -190,13 +191,15 @@ async def test_a_log_that_breaks_off_is_read_again_and_no_line_is_kept_twice(tmp
         assert it.run.completed is not None
 
 
-async def test_where_a_pod_has_several_containers_each_is_read_by_its_name(tmp_path: Path) -> None:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        name = request.query.get("container", "")
-        return web.Response(body=entry(f"said by {name}") + LAST if name else complaint(NEEDS_A_NAME))
+async def several(request: web.Request) -> web.StreamResponse:
+    """A Pod of three containers."""
+    name = request.query.get("container", "")
+    return web.Response(body=entry(f"said by {name}") + LAST if name else complaint(NEEDS_A_NAME))
 
+
+async def test_where_a_pod_has_several_containers_each_is_read_by_its_name(tmp_path: Path) -> None:
     async with FaultServer() as server, far(tmp_path, server) as it:
-        server.will("GET", answer)
+        server.will("GET", several)
         it.tells(record("Failed"))
         await it.until(lambda: it.whole("wait-for-db", "migrate", "proxy"))
 
@@ -207,6 +210,34 @@ async def test_where_a_pod_has_several_containers_each_is_read_by_its_name(tmp_p
             "proxy": ContainerKind.MAIN,
         }
         assert await it.text("migrate") == ["said by migrate"]
+
+
+async def test_a_fault_over_one_log_is_a_gap_and_ends_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def faulty(block: bytes) -> list[tuple[int, int]]:
+        if b"said by proxy" in block:
+            raise ValueError("a fault of ours")
+        return []
+
+    faulted = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        if request.query.get("container") == "migrate":
+            await faulted.wait()
+        return await several(request)
+
+    async with FaultServer() as server, far(tmp_path, server, scan=faulty) as it:
+        server.will("GET", slow)
+        it.tells(record("Failed"))
+        await it.until(lambda: it.runs and len(it.run.gaps) == 2)
+        faulted.set()
+        await it.until(lambda: it.whole("wait-for-db", "migrate"))
+
+        assert (it.run.gaps[1].source, it.run.gaps[1].reason) == ("cluster far: db-migrate", GapReason.LOG_UNREADABLE)
+        assert "ValueError: a fault of ours" in caplog.text
+        it.tells(record("Failed", "another"))
+        await it.until(lambda: len(it.runs) == 2)
 
 
 @pytest.mark.parametrize(
