@@ -2,8 +2,9 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -267,7 +268,8 @@ class Loader:
                         key = (view.record.id, attempt.number, str(hook.identity))
                         found[key] = await self._diagnosis(hook, view.record, app, signatures, stored=stored)
             if view.failed and not any(operation == view.record.id for operation, _, _ in found):
-                found[(view.record.id, *WHOLE)] = diagnose_operation(view.record, signatures)
+                whole = _diagnosed(view.record, partial(diagnose_operation, view.record, signatures))
+                found[(view.record.id, *WHOLE)] = whole
         return found
 
     async def _diagnosis(
@@ -289,11 +291,7 @@ class Loader:
         )
         if (known := self._diagnoses.get(seen)) is None:
             brings = app.resources if app is not None else ()
-            try:
-                known = diagnose_hook(hook, record, logs.get, signatures, brings)
-            except Exception:  # here and not atop the loop: no incident would ever be opened, and nobody told
-                log.exception("diagnosis failed", extra={"application": str(record.app)})
-                known = _FAULT
+            known = _diagnosed(record, partial(diagnose_hook, hook, record, logs.get, signatures, brings))
             _remember(self._diagnoses, seen, known)
         return known
 
@@ -316,6 +314,14 @@ class Loader:
         if (key, lines) not in self._logs:
             _remember(self._logs, (key, lines), await self._store.log(key))
         return self._logs[key, lines]
+
+
+def _diagnosed(record: OperationRecord, diagnose: Callable[[], Diagnosis]) -> Diagnosis:
+    try:
+        return diagnose()
+    except Exception:  # here and not atop the loop: no incident would ever be opened, and nobody told
+        log.exception("diagnosis failed", extra={"application": str(record.app)})
+        return _FAULT
 
 
 def put_demotion(demotion: Demotion) -> PutSetting:

@@ -8,13 +8,13 @@ import pytest
 
 from responder.core.argocd import AttemptResult, OperationPhase
 from responder.core.evidence import LogChunk, LogSummary
-from responder.core.failure import Category, Retry, StateLeft
+from responder.core.failure import Category, Diagnosis, Retry, StateLeft
 from responder.core.hooks import JobCondition
 from responder.core.signatures import Signature, Signatures
-from responder.ports import AppendLog, PutHookRun, PutOperation
+from responder.ports import AppendLog, IncidentQuery, PutHookRun, PutOperation
 from responder.store.sqlite import SqliteStore
 from tests.contract.store.examples import ORDERS, StandingClock, after
-from tests.unit.web.world import World
+from tests.unit.web.world import World, failed_operation, state_of
 
 replace = msgspec.structs.replace
 KILLED = ["Liquibase Community 4.29.2 by Liquibase", "Running Changeset: changes/003-x.sql::3::dev"]
@@ -80,10 +80,28 @@ async def test_a_good_run_that_says_nothing_of_a_lock_leaves_that_to_a_person(wo
 async def test_a_fault_in_our_diagnosis_opens_an_incident_all_the_same(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    unchecked = Signature(id="no-such-table", pattern=r"ERROR (?P<code>\d+)", codes="nowhere", source="", samples=())
-    world.rules = replace(world.rules, signatures=Signatures([unchecked]))
-    told = (await world.fail("ERROR 1062")).diagnosis
+    world.rules = replace(world.rules, signatures=Signatures([unchecked("no-such-table")]))
+    judged_by_nobody((await world.fail("ERROR 1062")).diagnosis, caplog)
 
+
+async def test_so_does_one_over_an_operation_that_ran_no_hook(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.rules = replace(world.rules, signatures=Signatures([unchecked("argocd.no-such-table")]))
+    app = world.deploy(ORDERS)
+    record = replace(failed_operation(ORDERS, app.uid, ""), message="ERROR 1062", results=())
+    world.cluster.apps[ORDERS] = replace(app, operation=state_of(record))
+    world.cluster.records[ORDERS] = [record]
+    await world.reconciler.step(ORDERS)
+
+    (incident,) = (await world.store.incidents(IncidentQuery())).incidents
+    judged_by_nobody(incident.diagnosis, caplog)
+
+
+def unchecked(name: str) -> Signature:
+    """As no file can hold it."""
+    return Signature(id=name, pattern=r"ERROR (?P<code>\d+)", codes="nowhere", source="", samples=())
+
+
+def judged_by_nobody(told: Diagnosis | None, caplog: pytest.LogCaptureFixture) -> None:
     assert told is not None
     assert (told.category, told.retry, told.state_left) == (Category.UNKNOWN, Retry.UNKNOWN, StateLeft.UNKNOWN)
     assert "its own log has the fault" in told.retry_reason
