@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from responder.config import Recorder as Limits
@@ -121,7 +122,9 @@ async def test_a_pod_without_a_log_is_no_gap(tmp_path: Path) -> None:
         assert world.run.gaps == ()
 
 
-async def test_a_fault_over_one_log_is_a_gap_and_ends_no_other(tmp_path: Path) -> None:
+async def test_a_fault_over_one_log_is_a_gap_and_ends_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     def faulty(block: bytes) -> list[tuple[int, int]]:
         if b"strange" in block:
             raise ValueError("a fault of ours")
@@ -132,6 +135,7 @@ async def test_a_fault_over_one_log_is_a_gap_and_ends_no_other(tmp_path: Path) -
         await world.until(lambda: [g.reason for r in world.runs.values() for g in r.gaps] == [GapReason.LOG_UNREADABLE])
         failed_hook(world, "nothing of note\n", name="second")
         await world.until(lambda: any(run.name == "second" and run.failed for run in world.runs.values()))
+    assert "ValueError: a fault of ours" in caplog.text
 
 
 async def test_a_binary_log_is_kept_readable(tmp_path: Path) -> None:
