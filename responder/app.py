@@ -5,7 +5,7 @@ Read top to bottom it says what the program is made of; nothing here decides any
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from responder.auditing import log_entry
 from responder.cluster.actuator import Actuator
 from responder.cluster.reflector import Reflector
 from responder.cluster.reviews import Permissions
-from responder.config import Settings, read_secret
+from responder.config import Settings
 from responder.configured import Configured
 from responder.connecting import Connections, open_connections
 from responder.core.argocd import AppKey
@@ -26,7 +26,7 @@ from responder.gatekeeper import Gatekeeper
 from responder.gauges import Gauges
 from responder.loading import Rules
 from responder.metrics import Metrics
-from responder.ports import Clock, StoreError, Trigger
+from responder.ports import Clock, Receiver, StoreError, Trigger
 from responder.receivers.build import build_receivers
 from responder.receivers.outbox import Outbox
 from responder.reconcile import Reconciler
@@ -71,7 +71,7 @@ class Responder:
         )
         self.cache = self._watches.cache
         self.actuator = self._actuator(connections)
-        self.outbox = Outbox(store, build_receivers(settings.receivers, metrics), clock, metrics)
+        self.outbox = Outbox(store, self._receivers(), clock, metrics)
         self.reconciler = Reconciler(
             store=store,
             cluster=self.cache,
@@ -143,6 +143,21 @@ class Responder:
             window_open=lambda app, auto: self.cache.sync_window_open(app, automated=auto, now=self._clock.now()),
         )
 
+    def _receivers(self) -> Mapping[str, Receiver]:
+        receivers = build_receivers(self._settings.receivers, self.metrics)
+        for name, receiver in receivers.items():
+            self._configured.keep(f"receiver {name}", receiver.built)
+        return receivers
+
+    def _webhook_tokens(self) -> Callable[[], Iterable[str]]:
+        secrets = [self._configured.secret(path) for path in self._settings.webhook.token_files]
+        return lambda: [secret() for secret in secrets]
+
+    def _named_tokens(self) -> Callable[[], Iterable[NamedToken]]:
+        tokens = self._settings.access.static_tokens
+        named = [(t.name, self._configured.secret(t.token_file), Role(t.role)) for t in tokens]
+        return lambda: [NamedToken(name, secret(), role) for name, secret, role in named]
+
     def _faces(self) -> Faces:
         settings = self._settings
         return Faces(
@@ -159,14 +174,12 @@ class Responder:
                 self.reconciler.wake,
                 self._clock,
                 self.metrics,
-                [read_secret(path) for path in settings.webhook.token_files],
+                self._webhook_tokens(),
                 heard_of=self.reconciler.heard_of,
                 body_limit=settings.webhook.body_limit,
                 read_deadline=settings.webhook.read_deadline,
             ),
-            access=Access(
-                [NamedToken(t.name, read_secret(t.token_file), Role(t.role)) for t in settings.access.static_tokens]
-            ),
+            access=Access(self._named_tokens()),
             changes=self.changes,
             outbox=lambda: OutboxStats(self.outbox.pending, self.outbox.oldest_seconds),
             pending=lambda: self.reconciler.pending,

@@ -1,19 +1,21 @@
-"""What people configured for decisions: rules, signatures, policy. Read at the start, and again when a file changes.
+"""What people configured for decisions: rules, signatures, policy; and the secrets that Kubernetes renews in place.
 
-A file is looked at every few seconds, not watched: a ConfigMap's files are links to links that are swapped, and what
-stands behind them shows by its inode. A new file that is not right changes nothing: what was in force stays so, and
-readiness, metric and pages say what is wrong.
+Read at the start, and again when a file changes. A new file that is not right changes nothing: what was in force stays
+so. Of rules and signatures readiness, metric and pages say what is wrong; of secrets the metric and the log, for
+everybody may ask for readiness.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from responder.config import ConfigError, Settings, read_text
+from responder.config import ConfigError, Settings, read_secret, read_text
 from responder.core.rules import Rulebook
 from responder.core.rulesfile import RulesError, parse_rules
 from responder.core.signaturefile import SignatureError
@@ -22,13 +24,12 @@ from responder.core.situation import Policy, Routes
 from responder.loading import Rules
 from responder.metrics import Metrics
 from responder.ports import Clock
+from responder.reloading import Reloaded
 from responder.shipped import signatures
 
 log = logging.getLogger("responder.configured")
 
 _LOOK_EVERY = 3.0  # seconds, by the wall's clock
-
-Mark = tuple[tuple[int, int, int, int] | None, ...]  # of each file device, inode, change and size; None: not there
 
 
 class InForce(msgspec.Struct, frozen=True):
@@ -52,19 +53,33 @@ class InForce(msgspec.Struct, frozen=True):
 class Configured:
     def __init__(self, settings: Settings, clock: Clock, metrics: Metrics, *, every: float = _LOOK_EVERY) -> None:
         """Raises ``ConfigError``: without valid files nothing starts."""
-        self._settings = settings
         self._clock = clock
         self._metrics = metrics
         self._every = every
-        self._files = tuple(filter(None, (settings.rules, *settings.signatures)))
-        self._seen = _marks(self._files)
-        self.rules = load_rules(settings)
+        self._rules = Reloaded(filter(None, (settings.rules, *settings.signatures)), partial(load_rules, settings))
+        self._others: dict[str, Reloaded[Any]] = {}
         self.in_force = InForce(
             rules_file=str(settings.rules or ""),
             signature_files=tuple(map(str, settings.signatures)),
             loaded_at=clock.now(),
         )
         self._show()
+
+    @property
+    def rules(self) -> Rules:
+        return self._rules.value
+
+    def secret(self, path: Path) -> Callable[[], str]:
+        """What stands in that file, as it is now. Raises ``ConfigError`` when there is nothing at the start."""
+        name = f"secret {path}"
+        if name not in self._others:
+            self.keep(name, Reloaded((path,), partial(read_secret, path)))
+        part: Reloaded[str] = self._others[name]
+        return lambda: part.value
+
+    def keep(self, name: str, part: Reloaded[Any]) -> None:
+        """Looked after together with the rules; ``name`` is how the log calls it."""
+        self._others[name] = part
 
     async def run(self, changed: Callable[[], None]) -> None:
         """``changed`` is called when other rules are in force."""
@@ -75,38 +90,36 @@ class Configured:
 
     async def look(self) -> bool:
         """Are other rules in force than before?"""
-        marks = await asyncio.to_thread(_marks, self._files)
-        if marks == self._seen:
+        for name, part in self._others.items():
+            if await part.look():
+                _tell(part, name)
+                self._show()
+        if not await self._rules.look():
             return False
-        self._seen = marks
-        now = self._clock.now()
-        try:
-            self.rules = await asyncio.to_thread(load_rules, self._settings)
-        except ConfigError as error:
-            self.in_force = msgspec.structs.replace(self.in_force, problems=tuple(error.problems), refused_at=now)
-            log.warning("a changed configuration was refused", extra={"detail": "; ".join(error.problems)})
+        self._rules_changed()
+        self._show()
+        return not self._rules.problems
+
+    def _rules_changed(self) -> None:
+        now, problems = self._clock.now(), self._rules.problems
+        if problems:
+            self.in_force = msgspec.structs.replace(self.in_force, problems=problems, refused_at=now)
         else:
             self.in_force = msgspec.structs.replace(self.in_force, loaded_at=now, problems=(), refused_at=None)
-            log.info("a changed configuration is in force", extra={"detail": f"{len(self.rules.rulebook.rules)} rules"})
-        self._show()
-        return not self.in_force.problems
+        _tell(self._rules, f"{len(self.rules.rulebook.rules)} rules")
 
     def _show(self) -> None:
-        self._metrics.config_reload_success.set(0 if self.in_force.problems else 1)
+        refused = any(part.problems for part in (self._rules, *self._others.values()))
+        self._metrics.config_reload_success.set(0 if refused else 1)
         for rule in self.rules.rulebook.rules:
             self._metrics.rule_matches_total(rule.name, rule.matched_mode.value)  # stands at 0 until it decides
 
 
-def _marks(files: tuple[Path, ...]) -> Mark:
-    return tuple(map(_mark, files))
-
-
-def _mark(file: Path) -> tuple[int, int, int, int] | None:
-    try:
-        seen = file.stat()
-    except OSError:
-        return None
-    return seen.st_dev, seen.st_ino, seen.st_mtime_ns, seen.st_size
+def _tell(part: Reloaded[Any], name: str) -> None:
+    if part.problems:
+        log.warning("a changed configuration was refused", extra={"detail": "; ".join(part.problems)})
+    else:
+        log.info("a changed configuration is in force", extra={"detail": name})
 
 
 def load_rules(settings: Settings) -> Rules:

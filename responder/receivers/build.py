@@ -1,6 +1,7 @@
-"""From the configuration to receivers; secrets are read here, once."""
+"""From the configuration to receivers. Their files are read here, and again when they change."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from responder.config import ConfigError, ReceiverConfig, read_secret
@@ -9,26 +10,37 @@ from responder.ports import Receiver
 from responder.receivers import slack
 from responder.receivers.alertmanager import Alertmanager
 from responder.receivers.http import Endpoint
+from responder.receivers.renewed import Renewed
 from responder.receivers.slack import Slack
 from responder.receivers.template import Wording, parse_template
 from responder.receivers.webhook import Webhook, parse_key
+from responder.reloading import Reloaded
 
 
-def build_receivers(configs: Sequence[ReceiverConfig], metrics: Metrics | None = None) -> dict[str, Receiver]:
+def build_receivers(configs: Sequence[ReceiverConfig], metrics: Metrics | None = None) -> dict[str, Renewed]:
     """By name. Raises `ConfigError` with the faults of all of them. Opens no connection."""
-    receivers: dict[str, Receiver] = {}
+    receivers: dict[str, Renewed] = {}
     problems: list[str] = []
     for config in configs:
+        files = filter(None, (config.url_file, config.secret_file, config.token_file, config.template))
         try:
-            receivers[config.name] = _build(config, metrics)
+            receivers[config.name] = Renewed(Reloaded(files, partial(_build, config, metrics)))
         except ConfigError as error:
-            problems += [f"receiver {config.name}: {problem}" for problem in error.problems]
+            problems += error.problems
     if problems:
         raise ConfigError(problems)
     return receivers
 
 
 def _build(config: ReceiverConfig, metrics: Metrics | None) -> Receiver:
+    try:
+        return _of_type(config, metrics)
+    except ConfigError as error:
+        told = [f"receiver {config.name}: {problem}" for problem in error.problems]
+        raise ConfigError(told) from error.__cause__  # whether it could be read at all decides when to try again
+
+
+def _of_type(config: ReceiverConfig, metrics: Metrics | None) -> Receiver:
     match config.type:
         case "alertmanager":
             return _alertmanager(config, metrics)

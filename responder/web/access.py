@@ -6,7 +6,7 @@ Now: named static tokens. Beside them is room for a trusted proxy's header and T
 import base64
 import binascii
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from urllib.parse import quote, urlsplit
 
@@ -60,8 +60,9 @@ def bearer(request: web.Request) -> str:
 class Access:
     """Tells who asks, and refuses whoever is nobody."""
 
-    def __init__(self, tokens: Sequence[NamedToken]) -> None:
-        self._tokens = tuple((Identity(t.name, t.role), _bytes(t.token)) for t in tokens)
+    def __init__(self, tokens: Callable[[], Iterable[NamedToken]]) -> None:
+        """``tokens``: those that are good now; asked for each request, and must not block."""
+        self._tokens = tokens
 
     def identify(self, request: web.Request) -> Identity | None:
         given = bearer(request) or request.cookies.get(_COOKIE, "")
@@ -70,9 +71,9 @@ class Access:
     def of_token(self, given: str) -> Identity | None:
         """An empty one is nobody, even where an empty token is configured."""
         found, raw = None, _bytes(given)
-        for identity, token in self._tokens:  # all of them, so that the time tells nothing
-            if hmac.compare_digest(raw, token):
-                found = identity
+        for known in self._tokens():  # all of them, so that the time tells nothing
+            if hmac.compare_digest(raw, _bytes(known.token)):
+                found = Identity(known.name, known.role)
         return found if given else None
 
     def admit(self, request: web.Request) -> None:

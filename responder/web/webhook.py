@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from http import HTTPStatus
 from time import perf_counter
@@ -29,7 +29,7 @@ class Intake:
         wake: Callable[[AppKey | None, Trigger], None],
         clock: Clock,
         metrics: Metrics,
-        tokens: Sequence[str],
+        tokens: Callable[[], Iterable[str]],
         *,
         heard_of: Callable[[str], None] = lambda _: None,
         body_limit: int = 3 << 20,
@@ -40,7 +40,7 @@ class Intake:
         self._heard_of = heard_of  # a name that a text told
         self._clock = clock
         self._metrics = metrics
-        self._tokens = tuple(tokens)
+        self._tokens = tokens  # those that are good now
         self._body_limit = body_limit
         self._read_deadline = read_deadline.total_seconds()
 
@@ -91,7 +91,7 @@ class Intake:
         return result, web.Response(status=202)
 
     def _known(self, given: str) -> bool:
-        matches = [same(given, token) for token in self._tokens]  # all of them, so that the time tells nothing
+        matches = [same(given, token) for token in self._tokens()]  # all of them, so that the time tells nothing
         return bool(given) and any(matches)
 
 

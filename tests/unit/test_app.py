@@ -140,15 +140,26 @@ async def test_rules_that_are_none_stop_the_start(settings: Settings, text: str 
             pytest.fail("it started")
 
 
-async def test_rules_that_change_are_in_force_without_a_restart(settings: Settings) -> None:
+async def test_rules_and_tokens_that_change_are_in_force_without_a_restart(settings: Settings) -> None:
     assert settings.rules is not None
-    async with running(settings) as responder, aiohttp.ClientSession(responder.url, headers=HEADERS) as http:
+    (token,) = settings.webhook.token_files  # of the demo: everybody has the same
+    async with running(settings) as responder, aiohttp.ClientSession(responder.url) as http:
+        assert (await _let_in(http, TOKEN), await _let_in(http, "renewed")) == ((200, 202), (401, 401))
+        token.write_text("renewed\n")
         settings.rules.write_text("version: 1\nrules: [{name: the new one, when: {}, do: [{alert: {}}]}]\n")
         counted = {"rule": "the new one", "mode": "live"}
         await until(lambda: responder.metrics.registry.get_sample_value("responder_rule_matches_total", counted) == 0)
-        async with http.get("/v1/rules") as answer:
+        assert (await _let_in(http, TOKEN), await _let_in(http, "renewed")) == ((401, 401), (200, 202))
+        async with http.get("/v1/rules", headers={"Authorization": "Bearer renewed"}) as answer:
             told = await answer.json()
         assert ([rule["name"] for rule in told["rules"]], told["trouble"]) == (["the new one"], "")
+
+
+async def _let_in(http: aiohttp.ClientSession, token: str) -> tuple[int, int]:
+    """To the API, and to the webhook."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with http.get("/v1/rules", headers=headers) as api, http.get("/v1/argocd/webhook", headers=headers) as hook:
+        return api.status, hook.status
 
 
 @pytest.mark.parametrize(

@@ -155,3 +155,37 @@ def test_it_does_not_start_with_a_bad_file(place: Place, clock: StandingClock, m
 def test_without_files_there_are_no_rules(clock: StandingClock, metrics: Metrics) -> None:
     configured = Configured(Settings(), clock, metrics)
     assert (names(configured), configured.in_force.rules_file) == ([], "")
+
+
+# Secrets, mounted in the same way.
+
+
+async def test_a_secret_that_is_renewed_is_in_force(configured: Configured, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("first\n")
+    token = configured.secret(tmp_path / "token")
+    (tmp_path / "token").write_text("second\n")
+    assert token() == "first"
+    assert not await configured.look()  # other rules are not
+    assert token() == "second"
+
+
+async def test_a_secret_that_is_empty_leaves_the_last_one_and_is_told_once(
+    configured: Configured, metrics: Metrics, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "token").write_text("s3cret\n")
+    token, again = configured.secret(tmp_path / "token"), configured.secret(tmp_path / "token")
+    (tmp_path / "token").write_text("")
+    for _ in range(3):
+        await configured.look()
+    assert (token(), again(), success(metrics)) == ("s3cret", "s3cret", 0)
+    assert configured.in_force.trouble == ""  # everybody may read that one
+    (told,) = caplog.records
+    assert (told.levelname, vars(told)["detail"]) == ("WARNING", f"{tmp_path / 'token'}: secret is empty")
+    (tmp_path / "token").write_text("other\n")
+    await configured.look()
+    assert (token(), success(metrics)) == ("other", 1)
+
+
+def test_it_does_not_start_without_a_secret(configured: Configured, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="gone: secret cannot be read"):
+        configured.secret(tmp_path / "gone")

@@ -36,7 +36,7 @@ def test_each_type_is_built_under_its_name(secrets: Path) -> None:
         ),
         Metrics(CollectorRegistry()),
     )
-    assert {name: type(receiver) for name, receiver in built.items()} == {
+    assert {name: type(receiver.built.value) for name, receiver in built.items()} == {
         "am": Alertmanager, "hub": Webhook, "chat": Slack,
     }  # fmt: skip
     assert [built[name].repeat_every for name in built] == [60, None, None]

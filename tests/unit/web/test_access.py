@@ -32,13 +32,15 @@ async def test_metrics_are_open_where_that_was_configured(world: World) -> None:
 
 @pytest.mark.parametrize("token", ["", "wrong", OPERATOR[:-1], OPERATOR + "x", WEBHOOK[0], "\udcff", "é"])
 def test_another_token_is_nobody(token: str) -> None:
-    access = Access([NamedToken("ana", OPERATOR, Role.OPERATOR), NamedToken("nobody", "", Role.OPERATOR)])
+    tokens = (NamedToken("ana", OPERATOR, Role.OPERATOR), NamedToken("nobody", "", Role.OPERATOR))
+    access = Access(lambda: tokens)
 
     assert access.of_token(token) is None
 
 
 def test_a_token_has_a_name_and_a_role() -> None:
-    access = Access([NamedToken("ana", OPERATOR, Role.OPERATOR), NamedToken("grafana", VIEWER, Role.VIEWER)])
+    tokens = (NamedToken("ana", OPERATOR, Role.OPERATOR), NamedToken("grafana", VIEWER, Role.VIEWER))
+    access = Access(lambda: tokens)
 
     assert access.of_token(OPERATOR) == Identity("ana", Role.OPERATOR)
     assert access.of_token(VIEWER) == Identity("grafana", Role.VIEWER)

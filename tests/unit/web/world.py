@@ -158,10 +158,11 @@ class World:
 
     def faces(self, **more: object) -> Faces:
         intake = Intake(
-            self.store, self.reconciler.wake, self.clock, self.metrics, WEBHOOK,
+            self.store, self.reconciler.wake, self.clock, self.metrics, lambda: WEBHOOK,
             heard_of=self.heard.append, read_deadline=timedelta(seconds=0.2),
         )  # fmt: skip
-        access = Access([NamedToken("ana", OPERATOR, Role.OPERATOR), NamedToken("grafana", VIEWER, Role.VIEWER)])
+        tokens = (NamedToken("ana", OPERATOR, Role.OPERATOR), NamedToken("grafana", VIEWER, Role.VIEWER))
+        access = Access(lambda: tokens)
         settled = Faces(
             store=self.store, loader=self.reconciler.loader, desk=self.desk, gatekeeper=self.gatekeeper,
             cluster=self.cluster, clock=self.clock, metrics=self.metrics, rules=lambda: self.rules, intake=intake,
