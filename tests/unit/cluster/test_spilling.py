@@ -1,6 +1,8 @@
 """Evidence goes to the store first; while the store is away nobody waits for it."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import cast
 
@@ -21,6 +23,7 @@ from tests.unit.cluster.hook_world import WallClock, never
 AT = datetime(2026, 11, 21, 3, tzinfo=UTC)
 RUN = HookRun("in-cluster", "Job", "shop", "db-migrate", "job", AT, tracked="shop")
 FAILED = msgspec.structs.replace(RUN, conditions=(JobCondition("Failed", at=AT),))
+Told = asyncio.Queue[tuple[HookRun, bool]]
 
 
 class SlowStore:
@@ -36,7 +39,7 @@ class SlowStore:
         await answer
 
 
-def spill_to(store: SlowStore, told: asyncio.Queue[tuple[HookRun, bool]]) -> Spill:
+def spill_to(store: SlowStore, told: Told) -> Spill:
     return Spill(
         Surroundings(
             control_plane="argocd",
@@ -52,27 +55,30 @@ def spill_to(store: SlowStore, told: asyncio.Queue[tuple[HookRun, bool]]) -> Spi
     )
 
 
-async def test_what_is_on_its_way_is_held_until_the_store_has_answered() -> None:
-    """Its log's memory is not freed before: the store may refuse it yet."""
-    store, told = SlowStore(), asyncio.Queue[tuple[HookRun, bool]]()
+@asynccontextmanager
+async def spilled() -> AsyncIterator[tuple[Spill, Recording, SlowStore, Told]]:
+    """One hook's recording, just begun, whose spill is due."""
+    store, told = SlowStore(), Told()
     spill, recording = spill_to(store, told), Recording(RUN, AT, away=False)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         task = group.create_task(spill.run([recording]))
         spill.due()
+        yield spill, recording, store, told
+        task.cancel()
+
+
+async def test_what_is_on_its_way_is_held_until_the_store_has_answered() -> None:
+    """Its log's memory is not freed before: the store may refuse it yet."""
+    async with spilled() as (spill, recording, store, told):
         answer = await store.asked.get()
         assert (recording.dirty, spill.holds(recording)) == (False, True)
         answer.set_exception(StoreError("disk full"))
         await told.get()
         assert (recording.dirty, spill.holds(recording)) == (True, False)
-        task.cancel()
 
 
 async def test_while_the_store_is_away_values_are_told_at_once_and_again_when_they_are_stored() -> None:
-    store, told = SlowStore(), asyncio.Queue[tuple[HookRun, bool]]()
-    spill, recording = spill_to(store, told), Recording(RUN, AT, away=False)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        task = group.create_task(spill.run([recording]))
-        spill.due()
+    async with spilled() as (spill, recording, store, told):
         first = await store.asked.get()
         assert told.empty()  # whoever is woken finds in the store what the value speaks of
         first.set_exception(StoreError("disk full"))
@@ -90,4 +96,3 @@ async def test_while_the_store_is_away_values_are_told_at_once_and_again_when_th
         again, woken = await told.get()
         assert again == run
         assert woken  # now its log can be read, too
-        task.cancel()
