@@ -19,7 +19,7 @@ from responder.loading import put_demotion
 from responder.ports import PutBlock, PutIncident, PutSetting, StoreError, Trigger
 from tests.unit.core.deciding import block
 from tests.unit.core.night import KEY, at
-from tests.unit.test_reconcile import OTHERS, RULES_READ, Night, opened
+from tests.unit.reconciling import OTHERS, RULES_READ, Night, opened
 
 
 class Office:

@@ -1,6 +1,6 @@
 """Every act against the in-memory API server: what is compared, what is written, and what becomes of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from responder.cluster.actuator import Actuator
-from responder.cluster.errors import NotFound, Unavailable, refused
+from responder.cluster.errors import NotFound, Unavailable
 from responder.cluster.reviews import Permissions
 from responder.core.actions import (
     Act,
@@ -30,49 +30,11 @@ from responder.demo.api import Api, Ask
 from responder.demo.clock import SteppedClock
 from responder.demo.objects import Objects
 from responder.demo.resources import Json
+from tests.unit.cluster.direct import SOURCE, Wire
 from tests.unit.core.night import KEY, REVISION, at, container, job, operation, pod, running, waiting
 
 APP = f"/apis/argoproj.io/v1alpha1/namespaces/{KEY.namespace}/applications/{KEY.name}"
 JOB = "/apis/batch/v1/namespaces/shop/jobs/db-migrate"
-SOURCE = {"repoURL": "https://git.example.com/orders", "path": "deploy", "targetRevision": "main"}
-
-
-class Wire:
-    """The in-memory API server as the actuator's transport, with a word in each request before it is answered."""
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-        self.before_write: Callable[[], None] = lambda: None
-        self.after_write: Callable[[], None] = lambda: None
-        self.before_read: Callable[[str], None] = lambda _: None
-        self.written: list[tuple[str, str, Json]] = []
-
-    async def get(self, path: str) -> bytes:
-        self.before_read(path)
-        return self._call("GET", path, {}, {}, b"")
-
-    async def create(self, path: str, body: bytes) -> bytes:
-        return self._call("POST", path, {}, {"Content-Type": "application/json"}, body)
-
-    async def merge_patch(self, path: str, body: bytes) -> bytes:
-        headers = {"Content-Type": "application/merge-patch+json"}
-        return self._write("PATCH", path, {"fieldValidation": "Strict"}, headers, body)
-
-    async def delete(self, path: str, body: bytes) -> bytes:
-        return self._write("DELETE", path, {}, {"Content-Type": "application/json"}, body)
-
-    def _write(self, verb: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> bytes:
-        self.before_write()
-        answer = self._call(verb, path, query, headers, body)
-        self.written.append((verb, path, msgspec.json.decode(body)))
-        self.after_write()
-        return answer
-
-    def _call(self, verb: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes) -> bytes:
-        reply = self._api.handle(verb, path, query, headers, body)
-        if reply.status >= 300:
-            raise refused(reply.status, "", reply.headers, reply.body)
-        return reply.body
 
 
 class Stage:
