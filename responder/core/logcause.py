@@ -28,6 +28,8 @@ _OWN_TABLE = re.compile(
     r"(?i)(?:relation|table) \W?[\w.`\"]*(?:migrations?|schema_history|schema_version|directus_\w+)\W+(?:does|doesn)"
 )
 _NOTICE_LINES = 5
+_CODE_FIRST = re.compile(r"\s*SQL State\s*: ")  # of an error that is told line by line, its message two lines on
+_UNTIL_MESSAGE = 2
 _ABORTED = 134
 _MEMBER = re.compile(r"\b(?:code|message|detail|hint): ")
 _KILLED_BY = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
@@ -203,7 +205,8 @@ def _first_of(failures: list[Finding]) -> Finding:
     top = max(f.signature.weight for f in failures)
     voice = top if top >= _TOOL or top < _STATEMENT else _STATEMENT
     first = next(f for f in failures if f.signature.weight >= voice)
-    on_line = [f for f in failures if f.order == first.order]
+    until = first.order + (_UNTIL_MESSAGE if _CODE_FIRST.match(first.line.text) else 0)
+    on_line = [f for f in failures if first.order <= f.order <= until]
     return max(on_line, key=lambda f: f.signature.weight)
 
 

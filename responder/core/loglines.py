@@ -18,6 +18,10 @@ _STAMP = re.compile(
 )
 _PREFIXES = (
     re.compile(r"(?P<source>[\w.@/-]{1,80})\s+\|\s"),  # docker compose
+    re.compile(  # Nest's logger
+        r"\[Nest\] \d+ +- [\d/]+, [\d:]+(?: [AP]M)? +(?P<level>LOG|ERROR|WARN|DEBUG|FATAL) "
+        r"(?:\[(?P<source>[\w.$-]+)\] )?"
+    ),
     re.compile(
         r"\[(?!(?i:trace|debug|info|notice|note|warn|warning|error|fatal|panic|ok)\]|\d+/\d+\])(?P<source>[\w.@/-]{1,80})\]\s+"
     ),  # concurrently, kubectl logs --prefix
@@ -30,6 +34,9 @@ _PREFIXES = (
     re.compile(r"[\w.-]+ (?P<source>[\w./-]+) (?:\d+|-) - - "),  # the rest of a syslog header
     re.compile(r"(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ (?P<source>[\w./-]+):\d+\] "),  # klog
     re.compile(r"\[?\d\d:\d\d:\d\d(?:[.,]\d+)?\]?\s+(?P<source>)"),
+    re.compile(  # Spring Boot's logger; its process number is no code
+        r"(?P<level>TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\s+\d+ --- (?:\[[^\]\n]*\] *)+(?P<source>[\w.$/\[\]-]{1,80})\s+: "
+    ),
     re.compile(  # Java's and zap's loggers
         r"(?P<level>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|SEVERE)\s+(?:\[[^\]\n]*\]\s+)?"
         r"(?:(?P<source>(?:[\w$]+\.)+[\w$]+)(?:\s*[:-]\s+)|[\w./-]+:\d+\s+)"

@@ -55,6 +55,12 @@ def test_of_two_errors_of_the_database_the_first_is_the_cause_and_it_is_less_sur
     assert (found.category, found.confidence) == (Category.MISSING_OBJECT, Confidence.LIKELY)
 
 
+def test_an_error_that_is_told_over_several_lines_is_judged_by_its_message_not_by_its_wider_code() -> None:
+    no_tls = 'FATAL: no pg_hba.conf entry for host "10.96.0.20", user "app", database "ledger", no encryption'
+    block = f"SQL State  : 28000\nError Code : 0\nMessage    : {no_tls}"
+    assert cause(block).category is Category.TLS_ERROR
+
+
 LOST = "server closed the connection unexpectedly"
 
 

@@ -26,6 +26,8 @@ QUOTED = json.dumps(SAID)
         f"E1121 10:00:00.000000       1 main.go:12] {SAID}",
         f"10:00:00.123 [main] ERROR o.e.Migrate - {SAID}",
         f"2026-11-21 10:00:00,123 ERROR [main] o.e.Migrate: {SAID}",
+        f"2026-11-21T10:00:00.000Z ERROR 28006 --- [ledger] [    main] o.s.boot.SpringApplication      : {SAID}",
+        f"[Nest] 28006  - 11/21/2026, 10:00:00 AM   ERROR [TypeOrmModule] {SAID}",
         f"2026-11-21T10:00:00.000Z\tERROR\tmigrate/main.go:12\t{SAID}",
         f'time="2026-11-21T10:00:00Z" level=error msg={QUOTED}',
         f"time=2026-11-21T10:00:00Z level=ERROR msg={QUOTED}",
@@ -49,6 +51,8 @@ def test_the_message_of_a_json_line_stands_first() -> None:
     [
         ("I1121 10:00:00.000000       1 main.go:12] attempt 1 failed", Tone.QUIET),
         ("10:00:00.123 [main] WARN  o.e.Migrate - connection refused", Tone.QUIET),
+        ("2026-11-21T10:00:00.000Z  WARN 1 --- [main] .s.b.a.Reporter : connection refused", Tone.QUIET),
+        ("[Nest] 1  - 11/21/2026, 10:00:00 AM     LOG [Loader] connection refused", Tone.SILENT),
         ("10:00:00.123 [main] DEBUG o.e.Migrate - connection refused", Tone.SILENT),
         ('NOTICE:  relation "x" already exists, skipping', Tone.SILENT),
         ('{"level":"error","msg":"skipping applying migrations on database default, encountered: x"}', Tone.LOUD),
