@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from responder.cli import main
 from responder.config import ReceiverConfig
@@ -12,7 +11,6 @@ from responder.core.diagnosis import diagnose_lines
 from responder.core.failure import Category
 from responder.core.rules import Facts, match
 from responder.core.rulesfile import parse_rules
-from responder.metrics import Metrics
 from responder.receivers.template import SAMPLE, three_lines
 from responder.shipped import signatures
 from responder.web import events, gate, incidents, logs, pages, probes, rules
@@ -84,11 +82,6 @@ def test_every_route_exists() -> None:
     }
     assert "/v1/gate" in named
     assert (named - prefixes[0] - prefixes[1] | spelled) - known == set()
-
-
-def test_every_metric_exists() -> None:
-    exposed = Metrics(CollectorRegistry()).render().decode()
-    assert [name for name in set(re.findall(r"`(responder_\w+)`", TEXT)) if f"# TYPE {name} " not in exposed] == []
 
 
 def test_every_module_of_the_path_of_data_exists() -> None:
