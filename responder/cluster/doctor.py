@@ -28,6 +28,7 @@ from responder.ports import Clock
 
 ARGO_GROUP: Final = "/apis/argoproj.io/v1alpha1"
 POLICY: Final = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/hook-responder-applications"
+PARAMETERS: Final = "argocd-cmd-params-cm"
 AT_ONCE: Final = 8
 
 
@@ -127,40 +128,51 @@ async def _argocd(
     kinds = await reading.kinds(ARGO_GROUP)
     if lacking := [kind for kind in ("applications", "appprojects") if kind not in kinds]:
         return [_no_kinds(lacking)]
-    namespace = watched.control_plane
     listed = [await _applications(reading, place) for place in watched.applications]
     raw = [app for apps in listed for app in apps or ()]
     apps = [_app_facts(app) for app in raw]
-    components = await _components(reading, namespace)
-    subscribed = {key for app in raw for key in app.metadata.annotations or () if key.startswith(SUBSCRIBE)}
-    switch = await reading.document("ConfigMap", *watched.switch, silently=True)
-    acts = setup.acting_rights(watched)
-    lacks = await rights.missing(acts)
-    granted = len(lacks) < len(acts)
-    policy = await reading.there("ValidatingAdmissionPolicy hook-responder-applications", POLICY) if granted else None
-    projects = await reading.listed("AppProjects", f"{ARGO_GROUP}/namespaces/{namespace}/appprojects", NamedRead)
+    namespace = watched.control_plane
     seen: list[Finding] = []
+    components = await _components(reading, namespace)
+    projects = await reading.listed("AppProjects", f"{ARGO_GROUP}/namespaces/{namespace}/appprojects", NamedRead)
     if components is not None and projects is not None and None not in listed:
         seen += setup.argocd(namespace, components, len(projects), apps, now)
         seen += setup.notifications_controller(namespace, components, apps)
-    return [
-        *seen,
-        *notifications(
-            Setup(
-                await reading.document("ConfigMap", namespace, CONFIG),
-                await _fingerprints(reading, namespace),
-                shipped,
-                namespace,
-                settings.listen.url.partition("://")[2].partition("/")[0].partition(":")[0],
-                tokens,
-                tuple(sorted(subscribed)),
-            )
-        ),
-        *setup.application_namespaces(await reading.document("ConfigMap", namespace, "argocd-cmd-params-cm"), watched),
-        *setup.switch(switch, settings.actions.mode, watched.switch),
-        *setup.acting(settings.actions.mode, granted, lacks, policy=policy),
-        *setup.retries(apps),
-    ]
+    seen += notifications(await _notification_setup(reading, raw, settings, namespace, shipped, tokens))
+    seen += setup.application_namespaces(await reading.document("ConfigMap", namespace, PARAMETERS), watched)
+    seen += await _acting(reading, rights, settings, watched)
+    seen += setup.retries(apps)
+    return seen
+
+
+async def _notification_setup(
+    reading: Reading,
+    apps: Sequence[AppRead],
+    settings: Settings,
+    namespace: str,
+    shipped: Mapping[str, str],
+    tokens: frozenset[str] | None,
+) -> Setup:
+    subscribed = {key for app in apps for key in app.metadata.annotations or () if key.startswith(SUBSCRIBE)}
+    return Setup(
+        await reading.document("ConfigMap", namespace, CONFIG),
+        await _fingerprints(reading, namespace),
+        shipped,
+        namespace,
+        settings.listen.url.partition("://")[2].partition("/")[0].partition(":")[0],
+        tokens,
+        tuple(sorted(subscribed)),
+    )
+
+
+async def _acting(reading: Reading, rights: _Rights, settings: Settings, watched: Watched) -> list[Finding]:
+    """May we act, and does anything hold us to what that is for?"""
+    mode, wanted = settings.actions.mode, setup.acting_rights(watched)
+    switch = await reading.document("ConfigMap", *watched.switch, silently=True)
+    lacks = await rights.missing(wanted)
+    granted = len(lacks) < len(wanted)
+    policy = await reading.there("ValidatingAdmissionPolicy hook-responder-applications", POLICY) if granted else None
+    return [*setup.switch(switch, mode, watched.switch), *setup.acting(mode, granted, lacks, policy=policy)]
 
 
 def _no_kinds(lacking: Sequence[str]) -> Finding:
