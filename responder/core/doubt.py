@@ -51,7 +51,8 @@ _RUNNER = re.compile(r"(?:npm|pnpm|yarn|bun|npx)\b(?: run\b)?(?! exec) \S+$|cd |
 _WAITS = re.compile(r"(?i)wait|retr(?:y|ies)|attempt|connect|\btry|ready|sleep|validated|loaded")
 # Lines after the last complaint that only end what it began: traces, members of an object, a shell's or runner's words.
 _EPILOGUE = re.compile(
-    r"(?i)^(?:[\s(\[{}\])#|^~+>*=-]|$|at |node\.js v|stack trace|goroutine |main\.|created by |tasks: |npm |info |warn"
+    r"(?i)^(?:[\s(\[{}\])#|^~+>*=-]|$|at |node\.js v|stack (?:back)?trace|note: (?:run with|some details)"
+    r"|goroutine |main\.|created by |tasks: |npm |info |warn"
     r"|caused by|clientconnectionid|error number|(?:\w+ )?exit|make: |make\[)"
     r"|\bexit(?:ed|ing| code| status|$)|command failed|giving up|gave up|retr(?:y|ies)|waiting|sleeping|unavailable"
     r"|\bconnect|\bdatabase\b|\bserver\b|lifecycle|aborted|terminated|full trace|more information|background on"

@@ -108,8 +108,13 @@ def _run(log: Findings, cause: Cause, tool: Tool | None, database: str | None, m
     shown_outside = tool is not None and tool.prints and sent.outside_transaction(_sent(log, cause))
     if shown_outside or any(f.signature.left is None for f in log.saying(Says.KEPT)):
         scope = Scope.STATEMENT
-    steps = len(log.saying(Says.STEP))
-    return _Run(log, cause, tool, database, migration, tuple(started), len(finished), steps, scope)
+    return _Run(log, cause, tool, database, migration, tuple(started), len(finished), _steps(log), scope)
+
+
+def _steps(log: Findings) -> int:
+    """Statements that were done. Of those that the tool sends for its own table, it says so on the next line."""
+    own = {f.order - 1 for f in log.saying(Says.TOOL) if "own" in f.groups}
+    return sum(f.order not in own for f in log.saying(Says.STEP))
 
 
 def _before_anything(run: _Run) -> Left | None:

@@ -60,6 +60,14 @@ def left(text: str, tool: str | None, database: str | None, exit_code: int = 1) 
         (LOCK, "db-migrate", "postgres", StateLeft.NONE, True),
         (f"[INFO] Processed migration 2_w\n{LOCK}", "db-migrate", "postgres", StateLeft.PARTIAL, True),
         (f"in process_steps\n{LOCK}\n(1305, 'SAVEPOINT sp_1 does not exist')", "yoyo", "mysql", StateLeft.NONE, True),
+        (f"DrizzleQueryError: Failed query: \nALTER TABLE x\n{LOCK}", "drizzle-kit", "mysql", StateLeft.PARTIAL, True),
+        (f"DrizzleQueryError: Failed query: ALTER TABLE x\n{LOCK}", "drizzle-kit", "mysql", StateLeft.NONE, False),
+        (
+            f"DrizzleQueryError: Failed query: \n\tcreate table if not exists `__drizzle_migrations` (\n{LOCK}",
+            "drizzle-kit", "mysql", StateLeft.NONE, False,
+        ),
+        (f"\u276f migrating db/3_x\n{LOCK}", "lucid", "postgres", StateLeft.NONE, True),
+        (f"\u276f migrated db/2_w\n\u276f migrating db/3_x\n{LOCK}", "lucid", "postgres", StateLeft.PARTIAL, True),
         (
             f"in process_steps\n{LOCK}\n(1305, 'SAVEPOINT sp_2 does not exist')",
             "yoyo", "mysql", StateLeft.PARTIAL, True,
