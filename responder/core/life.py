@@ -6,6 +6,8 @@ hooks ran to a good end afterwards (truth 7) or a named person says so; time hea
 """
 
 import hashlib
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -20,6 +22,7 @@ from responder.core.situation import Situation
 
 _MAX_TIMELINE = 200
 _MAX_OPERATIONS = 50
+_FAILURE = re.compile(r"(.+) (?:failed|was taken away while it ran) in attempt ([0-9]+)(?:: |$)")  # as we tell it
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -257,9 +260,30 @@ def merge_timeline(held: Sequence[TimelineEntry], new: Sequence[TimelineEntry]) 
     return tuple(merged if len(merged) <= _MAX_TIMELINE else [*merged[:20], *merged[20 - _MAX_TIMELINE :]])
 
 
-def history(situation: Situation, incident: Incident, found: Sequence[Trouble]) -> list[TimelineEntry]:
+def tell(situation: Situation, incident: Incident, found: Sequence[Trouble]) -> tuple[TimelineEntry, ...]:
+    """The timeline with what is known now. A failure is told once: as it is known now, not as it was told before.
+
+    Argo CD's word may come before the Job's own, and attempts are counted anew when an earlier one is found.
+    """
+    new = _history(situation, incident, found)
+    begun = sorted(view.record.started_at for view in situation.views)
+    known, facts = set(new), {fact for entry in new for fact in _facts(entry, begun)}
+    held = [entry for entry in incident.timeline if entry in known or facts.isdisjoint(_facts(entry, begun))]
+    return merge_timeline(held, new)
+
+
+def _facts(entry: TimelineEntry, begun: Sequence[datetime]) -> list[tuple[object, ...]]:
+    """By which a failure is known again: a hook fails once an attempt, and once at a time."""
+    failure = _FAILURE.match(entry.what)
+    if failure is None:
+        return []
+    operation, hook = bisect_right(begun, entry.at), failure[1]
+    return [(operation, hook, failure[2]), (operation, hook, entry.at)]
+
+
+def _history(situation: Situation, incident: Incident, found: Sequence[Trouble]) -> list[TimelineEntry]:
     """What happened, told from the operations that belong to the incident."""
-    entries = [TimelineEntry(t.at, t.text, t.by) for t in found]
+    entries = [TimelineEntry(t.at, t.text, t.by) for t in found if not _told_stuck(t, incident)]
     for view in situation.views:
         record = view.record
         if record.started_at not in incident.operations:
@@ -274,3 +298,10 @@ def history(situation: Situation, incident: Incident, found: Sequence[Trouble]) 
             text = f"operation ended {record.operation_phase}: {record.message}"
             entries.append(TimelineEntry(record.finished_at, text, "argocd"))
     return entries
+
+
+def _told_stuck(trouble: Trouble, incident: Incident) -> bool:
+    """Already, with an earlier Pod of it."""
+    return trouble.stuck != "" and any(
+        entry.what == trouble.text and trouble.operation <= entry.at for entry in incident.timeline
+    )

@@ -21,7 +21,7 @@ from responder.core.gate import subject_of
 from responder.core.guards import GUARDS
 from responder.core.incident import Incident, RuleHit, TimelineEntry
 from responder.core.incidentcause import diagnose_incident
-from responder.core.life import Trouble, follow, history, merge_timeline, open_incident, settle, troubles
+from responder.core.life import Trouble, follow, merge_timeline, open_incident, settle, tell, troubles
 from responder.core.promotion import LEFT_BEHIND, Block
 from responder.core.rules import Matching
 from responder.core.safety import worst
@@ -55,7 +55,7 @@ def plan(situation: Situation, guards: Guards = GUARDS) -> Plan:
         incident = follow(incident, found, situation)
         incident = _described(incident, situation, found)
     incident = _affecting(settle(incident, found, situation), situation)
-    incident = _told(incident, history(situation, incident, found))
+    incident = msgspec.structs.replace(incident, timeline=tell(situation, incident, found))
     decided = _decided(situation, incident, guards)
     decisions = decided.decisions if decided is not None else told_outcomes(incident.decisions, situation)
     hits = _hits(incident, decided, situation.now)

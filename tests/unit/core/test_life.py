@@ -1,5 +1,6 @@
 """When an incident opens, what belongs to it, and when it is over (truth 7)."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from responder.core.argocd import Application, OperationPhase, OperationRecord, 
 from responder.core.evidence import ClusterEvent, Freshness
 from responder.core.hooks import ContainerKind, HookRun
 from responder.core.incident import Incident, IncidentState, TimelineEntry
-from responder.core.life import follow, history, merge_timeline, open_incident, settle, troubles
+from responder.core.life import follow, merge_timeline, open_incident, settle, tell, troubles
 from responder.core.rules import Rulebook
 from responder.core.situation import Policy, Situation
 from tests.unit.core.night import (
@@ -480,15 +481,80 @@ def test_the_timeline_tells_each_thing_once_in_order() -> None:
         request=BY_HAND,
     )
     seen = situation([record], [job(1, failed(4)), job(16, failed(19))])
-    incident, (found, _) = opened([record], [job(1, failed(4)), job(16, failed(19))]), troubles(seen)
-    told_twice = merge_timeline(history(seen, incident, found), history(seen, incident, found))
 
-    assert [(e.at, e.what.split(":")[0]) for e in told_twice] == [
+    assert timeline(seen, seen) == [
         (at(0), "operation started by ana"),
         (at(4), f"{HOOK} failed in attempt 1"),
         (at(5), "attempt 1 ended, a retry is scheduled"),
         (at(19), f"{HOOK} failed in attempt 2"),
         (at(20), "operation ended Failed"),
+    ]
+
+
+def timeline(*looks: Situation) -> list[tuple[datetime, str]]:
+    """As it stands after these looks at one incident."""
+    incident: Incident | None = None
+    for seen in looks:
+        incident = looked(seen, incident)
+        assert incident is not None
+        incident = msgspec.structs.replace(incident, timeline=tell(seen, incident, troubles(seen)[0]))
+    assert incident is not None
+    return [(entry.at, entry.what.split(": Job ")[0].split(": it ")[0]) for entry in incident.timeline]
+
+
+def test_argo_cds_word_on_a_failure_and_the_jobs_own_are_one_thing() -> None:
+    record = operation(RUNNING, told(1, hook(), 5), request=BY_HAND)
+
+    assert timeline(situation([record], [job(1)]), situation([record], [job(1, failed(4))])) == [
+        (at(0), "operation started by ana"),
+        (at(4), f"{HOOK} failed in attempt 1"),
+    ]
+
+
+def test_a_failure_whose_attempt_is_counted_anew_is_told_once() -> None:
+    record = operation(RUNNING, told(1, hook(), 5), told(2, hook(), 40), attempts_ended=(at(5),), request=BY_HAND)
+    both = [job(1, failed(4)), job(36, failed(39))]
+
+    assert timeline(situation([record], both), situation([record], [*both, job(16, failed(19))])) == [
+        (at(0), "operation started by ana"),
+        (at(4), f"{HOOK} failed in attempt 1"),
+        (at(5), "attempt 1 ended, a retry is scheduled"),
+        (at(19), f"{HOOK} failed in attempt 2"),
+        (at(39), f"{HOOK} failed in attempt 3"),
+    ]
+
+
+def test_the_first_attempts_of_two_operations_are_two_things() -> None:
+    first = operation(FAILED, told(1, hook(), 5), finished=6, message="it failed", request=BY_HAND)
+    second = operation(FAILED, told(1, hook(), 65), started=60, finished=66, message="it failed", request=BY_HAND)
+    runs = [job(1, failed(4)), job(61, failed(64))]
+
+    assert timeline(situation([first], runs[:1]), situation([first, second], runs)) == [
+        (at(0), "operation started by ana"),
+        (at(4), f"{HOOK} failed in attempt 1"),
+        (at(6), "operation ended Failed"),
+        (at(60), "operation started by ana"),
+        (at(64), f"{HOOK} failed in attempt 1"),
+        (at(66), "operation ended Failed"),
+    ]
+
+
+def test_what_is_told_of_an_operation_that_is_forgotten_stays() -> None:
+    first = operation(FAILED, told(1, hook(), 5), finished=6, message="it failed", request=BY_HAND)
+    second = operation(RUNNING, told(1, hook(), 65), started=60, request=BY_HAND)
+    runs = [job(1, failed(4)), job(61, failed(64))]
+
+    assert (at(4), f"{HOOK} failed in attempt 1") in timeline(situation([first], runs), situation([second], runs))
+
+
+def test_a_hook_that_stays_stuck_in_its_next_pod_is_told_once() -> None:
+    record = operation(RUNNING, GOES_ON, request=BY_HAND)
+    stuck = pod(waiting("ImagePullBackOff"))
+    first, second = (job(1, pods=(msgspec.structs.replace(stuck, created_at=at(when)),)) for when in (2, 200))
+
+    assert timeline(situation([record], [first]), situation([record], [second])) == [
+        (at(0), "operation started by ana"),
+        (at(32), f"{HOOK} is stuck: image-pull"),
     ]
 
 
