@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from responder.demo.clock import SteppedClock
 from responder.demo.jobs import Start
@@ -44,6 +45,11 @@ class Stage:
             self.clock.move_to(due)
             self.world.agenda.run_due()
         self.clock.move_to(until)
+
+    def sync(self, **how: Any) -> None:
+        """By a person, a second later."""
+        self.advance(1)
+        self.world.sync("shop", **how)
 
     def since(self) -> float:
         return round((self.clock.now() - BEGIN).total_seconds(), 1)

@@ -19,8 +19,7 @@ _BACKOFF = {"limit": 3, "backoff": {"duration": "2s", "factor": 2, "maxDuration"
 def test_a_hook_that_ends_well_lets_the_rest_be_applied() -> None:
     stage = Stage(in_turn(WORKS))
     stage.deploy()
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     stage.advance(5)
     assert stage.told == [
         "Running: ",
@@ -36,8 +35,7 @@ def test_a_hook_that_ends_well_lets_the_rest_be_applied() -> None:
 def test_a_hook_that_fails_fails_the_operation_and_its_job_stays() -> None:
     stage = Stage(in_turn(FAILS))
     stage.deploy()
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     stage.advance(5)
     assert stage.told == [
         "Running: ",
@@ -53,8 +51,7 @@ def test_a_hook_that_fails_fails_the_operation_and_its_job_stays() -> None:
 def test_the_application_names_its_hook_two_seconds_after_the_job_was_made() -> None:
     stage = Stage(in_turn(FAILS))
     stage.deploy()
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     while not stage.jobs:
         stage.advance(0.01)
     made = stage.since()
@@ -67,8 +64,7 @@ def test_the_application_names_its_hook_two_seconds_after_the_job_was_made() -> 
 def test_an_attempt_that_fails_is_told_while_running_and_its_job_goes_before_the_next() -> None:
     stage = Stage(in_turn(FAILS, FAILS, WORKS))
     stage.deploy()
-    stage.advance(1)
-    stage.world.sync("shop", retry=_BACKOFF)
+    stage.sync(retry=_BACKOFF)
     stage.advance(30)
     assert stage.told == [
         "Running: ",
@@ -88,8 +84,7 @@ def test_an_attempt_that_fails_is_told_while_running_and_its_job_goes_before_the
 def test_the_last_retried_failure_and_the_final_one_carry_the_same_count() -> None:
     stage = Stage(in_turn(FAILS))
     stage.deploy()
-    stage.advance(1)
-    stage.world.sync("shop", retry={**_BACKOFF, "limit": 1})
+    stage.sync(retry={**_BACKOFF, "limit": 1})
     stage.advance(20)
     ended = [line for line in stage.told if "finished" in line]
     assert ended == [
@@ -113,8 +108,7 @@ def test_the_wait_before_a_retry_is_longer_than_its_message_says() -> None:
 def test_with_hookfailed_the_job_goes_before_the_application_says_failed() -> None:
     stage = Stage(in_turn(FAILS))
     stage.deploy(hook_job("db-migrate", policy="HookFailed"))
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     seen: list[str] = []
     stage.world.objects.subscribe(
         lambda change: seen.append(
@@ -130,8 +124,7 @@ def test_with_hookfailed_the_job_goes_before_the_application_says_failed() -> No
 def test_a_job_that_hooksucceeded_left_behind_answers_for_the_next_sync_without_running() -> None:
     stage = Stage(in_turn(FAILS, WORKS))
     stage.deploy(hook_job("db-migrate", policy="HookSucceeded"))
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     stage.advance(5)
     stage.told.clear()
     stage.world.sync("shop")
@@ -147,13 +140,11 @@ def test_a_job_that_hooksucceeded_left_behind_answers_for_the_next_sync_without_
 def test_another_template_for_a_job_that_stands_cannot_be_applied() -> None:
     stage = Stage(in_turn(FAILS))
     stage.deploy(hook_job("db-migrate", policy="HookSucceeded"))
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     stage.advance(5)
     fixed = hook_job("db-migrate", policy="HookSucceeded", image="registry.example.com/app:2")
     stage.world.push("shop", manifests(fixed))
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     stage.advance(5)
     message = stage.world.state("shop")["message"]
     assert message.startswith("one or more objects failed to apply, reason: error when patching ")
@@ -164,8 +155,7 @@ def test_another_template_for_a_job_that_stands_cannot_be_applied() -> None:
 def test_terminate_kills_the_hook_that_runs_and_is_never_retried() -> None:
     stage = Stage(in_turn(RUNS_ON))
     stage.deploy()
-    stage.advance(1)
-    stage.world.sync("shop", retry=_BACKOFF)
+    stage.sync(retry=_BACKOFF)
     stage.advance(5)
     assert stage.world.terminate("shop")
     stage.advance(20)
@@ -180,8 +170,7 @@ def test_terminate_kills_the_hook_that_runs_and_is_never_retried() -> None:
 def test_terminate_in_the_wait_ends_the_retries_and_kills_nothing() -> None:
     stage = Stage(in_turn(FAILS))
     stage.deploy()
-    stage.advance(1)
-    stage.world.sync("shop", retry=_BACKOFF)
+    stage.sync(retry=_BACKOFF)
     stage.advance(3)
     assert "finishedAt" in stage.world.state("shop")
     assert stage.world.terminate("shop")
@@ -234,8 +223,7 @@ def test_a_failure_is_gone_in_a_moment_when_a_newer_revision_waits() -> None:
 def test_an_operation_over_a_running_one_is_accepted_and_lost() -> None:
     stage = Stage(in_turn(WORKS))
     stage.deploy()
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     stage.advance(1)
     begun = stage.world.state("shop")["startedAt"]
     second = {"operation": {"initiatedBy": {"username": "bob"}, "sync": {"syncStrategy": {"hook": {}}}}}
@@ -249,8 +237,7 @@ def test_an_operation_over_a_running_one_is_accepted_and_lost() -> None:
 def test_clearing_the_state_of_a_running_operation_kills_its_migration() -> None:
     stage = Stage(in_turn(RUNS_ON, WORKS))
     stage.deploy()
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     stage.advance(4)
     cleared = {"operation": {"sync": {"syncStrategy": {"hook": {}}}}, "status": {"operationState": None}}
     stage.world.objects.patch("Application", ARGOCD, "shop", cleared)
@@ -262,8 +249,7 @@ def test_clearing_the_state_of_a_running_operation_kills_its_migration() -> None
 def test_a_generated_hook_is_named_after_revision_phase_and_start_and_tracked_without_a_name() -> None:
     stage = Stage(in_turn(FAILS))
     revision = stage.deploy(hook_job("seed-", generate=True))
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     stage.advance(5)
     begun = int(datetime.fromisoformat(stage.world.state("shop")["startedAt"]).astimezone(UTC).timestamp())
     (job,) = stage.world.objects.list("Job", "shop")
@@ -274,8 +260,7 @@ def test_a_generated_hook_is_named_after_revision_phase_and_start_and_tracked_wi
 def test_the_failed_hook_of_a_group_is_told_while_its_sibling_runs() -> None:
     stage = Stage(lambda start: FAILS if start.job == "a-migrate" else RUNS_ON)
     stage.deploy(hook_job("a-migrate"), hook_job("b-check"))
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     stage.advance(20)
     second = "b-check Running: job.batch/b-check created"
     first = f"a-migrate Running: job.batch/a-migrate created | {second}"
@@ -290,8 +275,7 @@ def test_the_failed_hook_of_a_group_is_told_while_its_sibling_runs() -> None:
 def test_postsync_hooks_run_after_the_resources() -> None:
     stage = Stage(in_turn(WORKS))
     stage.deploy(hook_job("db-migrate"), hook_job("smoke-test", phase="PostSync"))
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     stage.advance(15)
     rows = stage.world.state("shop")["syncResult"]["resources"]
     assert [(r["syncPhase"], r["name"]) for r in rows] == [
@@ -307,8 +291,7 @@ def test_a_window_that_is_closed_holds_the_operation_and_terminate_ends_it() -> 
     stage.deploy()
     window = {"kind": "deny", "schedule": "* * * * *", "duration": "24h", "applications": ["*"]}
     stage.world.objects.patch("AppProject", ARGOCD, "default", {"spec": {"syncWindows": [window]}})
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     stage.advance(30)
     assert stage.told == ["Running: ", "Running: Sync operation blocked by sync window"]
     assert stage.world.terminate("shop")

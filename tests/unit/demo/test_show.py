@@ -38,8 +38,7 @@ def recording(tmp_path: Path) -> Path:
 
     stage.world.objects.subscribe(write)
     stage.deploy()
-    stage.advance(1)
-    stage.world.sync("shop")
+    stage.sync()
     stage.advance(5)
     for name, lines in rows.items():
         (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
