@@ -103,6 +103,15 @@ def test_an_attempt_that_a_loop_says_it_repeats_is_handled_once_another_has_begu
     assert cause(f"{first}\n{first}", 0).category is Category.LOCK_TIMEOUT
 
 
+def test_nest_tries_again_and_says_when_it_got_through() -> None:
+    nest = "[Nest] 17  - 11/21/2026, 10:00:00 AM  "
+    again = "ERROR [TypeOrmModule] Unable to connect to the database. Retrying (1)..."
+    failed = f"{nest} {again}\nQueryFailedError: deadlock detected"
+    through = f"{nest}   LOG [InstanceLoader] TypeOrmCoreModule dependencies initialized +1952ms"
+    assert cause(f"{failed}\n{through}", 0).category is Category.NONE
+    assert cause(failed, 0).category is not Category.NONE
+
+
 @pytest.mark.parametrize(
     "error",
     [
