@@ -127,11 +127,11 @@ def test_explained_it_tells_every_signature_that_matched_and_why_one_won() -> No
     explained = json.loads(as_json(diagnose_file(str(LOCK), exit_code=1, database=None, explained=True)))["explain"]
     by_signature = {(m["line"], m["signature"]): m for m in explained["matched"]}
 
-    assert explained["why"] == "postgres.sqlstate on line 12: a database or its driver says so"
-    assert [m["signature"] for m in explained["matched"] if m["won"]] == ["postgres.sqlstate"]
+    assert explained["why"] == "postgres.lock on line 14: a database or its driver says so"
+    assert [m["signature"] for m in explained["matched"] if m["won"]] == ["postgres.lock"]
     assert by_signature[8, "flyway.rolled-back"]["why"] == "nothing of the migration stays"
-    assert by_signature[14, "postgres.lock"]["why"] == "says the same"
-    assert by_signature[14, "postgres.lock"]["again"] == 2
+    assert by_signature[12, "postgres.sqlstate"]["why"] == "says the same"
+    assert by_signature[12, "postgres.sqlstate"]["again"] == 1
     assert explained["more"] == 0
 
 
