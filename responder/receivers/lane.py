@@ -1,12 +1,13 @@
 """One receiver's way out of the outbox: in order for each alert, several alerts at once, nothing lost while it is away.
 
-Delivered at least once: what was sent and could not be recorded is recorded later, what a crash cut off is sent again.
+Delivered at least once: what was sent and could not be recorded is recorded later and holds up no other, what a crash
+cut off is sent again.
 """
 
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -15,6 +16,7 @@ from responder.metrics import Metrics
 from responder.ports import AppendAudit, AuditEntry, Clock, PutDelivery, Receiver, ReceiverError, Store, StoreError
 from responder.receivers.backoff import backoff
 from responder.receivers.kept import Kept, KeptAlive
+from responder.receivers.outcomes import Outcomes
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ class Lane:
         self._metrics = metrics
         self._kept = KeptAlive(receiver, store, clock)
         self._memory: dict[str, Alert] = {}
-        self._unrecorded: dict[str, Delivery] = {}  # sent, and the store could not take it
+        self._told: dict[str, datetime] = {}  # alert key -> the newest that went out from memory
+        self._outcomes = Outcomes(receiver.name, store)
         self._failures = 0
         self._paused_until = 0.0  # monotonic
 
@@ -45,12 +48,13 @@ class Lane:
             try:
                 wait = await self._round()
             except* StoreError as group:
-                log.warning("outbox cannot read or write the store", extra=self._extra(why=str(group.exceptions[0])))
+                log.warning("outbox cannot read the store", extra=self._extra(why=str(group.exceptions[0])))
                 wait = STORE_AWAY
             except* Exception:
                 log.exception("outbox lane failed", extra=self._extra())
                 wait = IDLE
-            await wait_for(self.wakened, self._clock, max(wait, self._pause()))
+            wait = max(wait, self._pause())
+            await wait_for(self.wakened, self._clock, min(wait, STORE_AWAY) if self._outcomes.waiting else wait)
 
     def remember(self, alert: Alert) -> None:
         """To be told although the store is down. Bounded: the oldest goes first."""
@@ -74,19 +78,22 @@ class Lane:
         return await self._until_next()
 
     async def _deliver_due(self) -> None:
-        await self._record(self._unrecorded.values())
+        await self._outcomes.record()
         pending = await self._pending()
         await self._settle(superseded(pending))
+        await self._settle(filter(self._overtaken, newest(pending)))
         now = self._clock.now()
-        for_now = [d for d in newest(pending) if d.not_before <= now]
+        for_now = [d for d in newest(pending) if d.not_before <= now and not self._overtaken(d)]
         for_now.sort(key=lambda d: d.attempts)  # one that always fails must not be first for ever
         while for_now and not self._pause():
             # One alone is the probe after a failure; a receiver that answers gets several at once.
             batch = for_now[: 1 if self._failures else AT_ONCE]
             del for_now[: len(batch)]
+            # Before anything is sent: a store that fails must cut off none that is on its way, to be sent again.
+            known = [(delivery, await self._history(delivery.alert)) for delivery in batch]
             async with asyncio.TaskGroup() as group:
-                for delivery in batch:
-                    group.create_task(self._deliver(delivery))
+                for delivery, history in known:
+                    group.create_task(self._deliver(delivery, history))
 
     async def _until_next(self) -> float:
         """Read anew: what was put there since is seen too."""
@@ -95,13 +102,14 @@ class Lane:
         return max(min([IDLE, self._kept.next_in(), *times]), 0.0)
 
     async def _pending(self) -> list[Delivery]:
-        return [d for d in await self._store.deliveries(limit=LOADED) if d.receiver == self._receiver.name]
+        found = [d for d in await self._store.deliveries(limit=LOADED) if d.receiver == self._receiver.name]
+        return [self._outcomes.latest(d) for d in found if self._outcomes.pending(d)]
 
     def _pause(self) -> float:
         return max(self._paused_until - self._clock.monotonic(), 0.0)
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        history = await self._history(delivery.alert)
+    async def _deliver(self, delivery: Delivery, history: Sequence[Delivery]) -> None:
+        """``history``: of its alert to this receiver, oldest first."""
         last = history[-1] if history else delivery
         if last.id != delivery.id:  # a newer one came meanwhile: the next round takes that
             self.wakened.set()
@@ -120,9 +128,9 @@ class Lane:
             await self._sent(delivery, reference)
 
     async def _history(self, alert: Alert) -> Sequence[Delivery]:
-        """Of this alert to this receiver, oldest first."""
         found = await self._store.deliveries(incident_id=alert.incident_id, limit=LOADED)
-        return [d for d in found if d.receiver == self._receiver.name and d.alert.key == alert.key]
+        ours = [d for d in found if d.receiver == self._receiver.name and d.alert.key == alert.key]
+        return [self._outcomes.latest(d) for d in ours]
 
     async def _send(self, alert: Alert, reference: str) -> str:
         """A fault of ours in one alert must not hold up the others: it is a failed delivery as any other."""
@@ -145,13 +153,7 @@ class Lane:
         )
         self._count("sent")
         self._kept.told(Kept(done.alert, reference))
-        self._unrecorded[done.id] = done
-        await self._record([done])
-
-    async def _record(self, deliveries: Iterable[Delivery]) -> None:
-        for delivery in list(deliveries):
-            await self._store.commit(PutDelivery(delivery))
-            del self._unrecorded[delivery.id]
+        await self._outcomes.keep(done)
 
     async def _failed(self, delivery: Delivery, error: ReceiverError) -> None:
         log.warning(
@@ -165,18 +167,31 @@ class Lane:
         self._count("retried")
         wait = self._pause() or backoff(delivery.attempts, error.retry_after)
         not_before = min(self._clock.now() + timedelta(seconds=wait), delivery.expires_at)
-        await self._store.commit(PutDelivery(msgspec.structs.replace(delivery, not_before=not_before)))
+        await self._outcomes.keep(msgspec.structs.replace(delivery, not_before=not_before))
 
     async def _give_up(self, delivery: Delivery, why: str) -> None:
         self._count("failed")
-        await self._store.commit(*given_up(delivery, why, self._clock))
+        put, audit = given_up(delivery, why, self._clock)
+        await self._outcomes.keep(put.delivery, audit)
 
     async def _settle(self, deliveries: Iterable[Delivery]) -> None:
         now = self._clock.now()
         for delivery in deliveries:
             self._count("superseded")
             done = msgspec.structs.replace(delivery, state=DeliveryState.SUPERSEDED, finished_at=now)
-            await self._store.commit(PutDelivery(done))
+            await self._outcomes.keep(done)
+
+    def _overtaken(self, delivery: Delivery) -> bool:
+        """A newer word on the same alert went out from memory: this one would take it back."""
+        return delivery.alert.updated_at < self._told.get(delivery.alert.key, delivery.alert.updated_at)
+
+    def _told_from_memory(self, alert: Alert, reference: str) -> None:
+        self._count("sent")
+        self._kept.told(Kept(alert, reference))
+        self._told.pop(alert.key, None)
+        self._told[alert.key] = alert.updated_at
+        if len(self._told) > REMEMBERED:
+            del self._told[next(iter(self._told))]
 
     async def _from_memory(self) -> None:
         for key, alert in list(self._memory.items()):
@@ -190,8 +205,7 @@ class Lane:
                 if error.reason != OF_ONE_ALERT:
                     return
             else:
-                self._count("sent")
-                self._kept.told(Kept(alert, reference))
+                self._told_from_memory(alert, reference)
             if self._memory.get(key) is alert:
                 del self._memory[key]
 

@@ -30,12 +30,15 @@ PENDING, SENT, FAILED, SUPERSEDED = (
 
 
 class Store(SqliteStore):
-    """The real one, which can be made to fail as it does on a full disk."""
+    """The real one, which can be made to fail."""
 
     away = False
+    full = False  # it can be read
 
     async def commit(self, *writes: Write) -> None:
         self._check()
+        if self.full:
+            raise StoreError("database or disk is full")
         await super().commit(*writes)
 
     async def deliveries(self, **query: object) -> Sequence[Delivery]:
@@ -48,7 +51,7 @@ class Store(SqliteStore):
 
     def _check(self) -> None:
         if self.away:
-            raise StoreError("database or disk is full")
+            raise StoreError("unable to open database file")
 
 
 class World:
@@ -286,6 +289,71 @@ async def test_what_was_sent_while_the_store_failed_is_recorded_later_and_not_se
         await world.advance(30)
     assert hub.subjects() == ["i1 firing"]
     assert await world.states() == [SENT]
+
+
+async def test_on_a_full_disk_everything_is_sent_once_and_recorded_when_there_is_room(
+    world: World, hub: Neighbour
+) -> None:
+    def fill_the_disk(_: Request) -> None:
+        world.store.full = True
+
+    hub.refused = fill_the_disk
+    await world.put(*(delivery(f"d{n}", alert(f"i{n}")) for n in range(10)))
+    async with world.outbox(webhook(hub)):
+        await world.advance(300)
+        assert Counter(hub.subjects()) == {f"i{n} firing": 1 for n in range(10)}
+        hub.refused = lambda _: None
+        world.store.full = False
+        await world.advance(30)
+    assert len(hub.requests) == 10
+    assert [await world.states(f"i{n}") for n in range(10)] == [[SENT]] * 10
+    assert world.counted("sent") == 10
+
+
+async def test_on_a_full_disk_a_receiver_that_is_away_is_asked_no_more_often(world: World, hub: Neighbour) -> None:
+    hub.always = (503, {}, "")
+    await world.put(delivery("d1", alert()))
+    async with world.outbox(webhook(hub)):
+        await world.quiet()
+        world.store.full = True
+        await world.advance(3600)
+        assert 60 <= len(hub.requests) <= 150
+        world.store.full = False
+        await world.advance(120)
+    (one,) = await world.store.deliveries(incident_id="i1")
+    assert (one.state, one.attempts) == (PENDING, len(hub.requests))
+
+
+async def test_on_a_full_disk_what_is_refused_is_given_up_once(world: World, hub: Neighbour) -> None:
+    hub.always = (400, {}, "")
+    await world.put(delivery("d1", alert()), delivery("d2", alert(what="now known"), at=NOW + timedelta(seconds=1)))
+    world.store.full = True
+    async with world.outbox(webhook(hub)):
+        await world.advance(300)
+        world.store.full = False
+        await world.advance(30)
+    assert len(hub.requests) == 1
+    assert await world.states() == [SUPERSEDED, FAILED]
+    assert [entry.what for entry in await world.store.audit(incident_id="i1")] == ["gave up telling hub: firing i1"]
+    assert (world.counted("superseded"), world.counted("failed")) == (1, 1)
+
+
+async def test_on_a_full_disk_the_end_that_was_told_from_memory_stays_the_last_word(
+    world: World, hub: Neighbour
+) -> None:
+    hub.always = (503, {}, "")
+    await world.put(delivery("d1", alert()))
+    async with world.outbox(webhook(hub)) as outbox:
+        await world.quiet()
+        world.store.full = True
+        outbox.deliver_from_memory(alert(state=RESOLVED, updated_at=NOW + timedelta(minutes=1)), ["hub"])
+        hub.requests.clear()
+        hub.always = (200, {}, "")
+        await world.advance(120)
+        world.store.full = False
+        await world.advance(30)
+    assert hub.subjects() == ["i1 resolved"]
+    assert await world.states() == [SUPERSEDED]
 
 
 async def test_alerts_go_out_from_memory_when_the_store_is_down(world: World, hub: Neighbour) -> None:
