@@ -16,18 +16,18 @@ from responder.demo.watching import Watch
 FaultAnswer = web.StreamResponse | None
 Fault = Callable[[web.Request], Awaitable[FaultAnswer] | FaultAnswer]
 
+_HOST = "127.0.0.1"
 _MOST_BODY = 4 << 20
 
 
 class ApiServer:
     """``faults`` are asked before each request, in order; the first that answers has answered."""
 
-    def __init__(self, api: Api, *, host: str = "127.0.0.1", port: int = 0, bookmark_seconds: float = 60) -> None:
+    def __init__(self, api: Api, *, bookmark_seconds: float = 60) -> None:
         self.api = api
         self.faults: list[Fault] = []
         self.streams = 0  # watches and follows that are open
-        self._host = host
-        self._port = port
+        self._port = 0
         self._bookmark_seconds = bookmark_seconds
         self._runner: web.AppRunner | None = None
 
@@ -42,7 +42,7 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        return f"http://{self._host}:{self._port}"
+        return f"http://{_HOST}:{self._port}"
 
     async def back(self) -> None:
         """Listens, on the same port as before."""
@@ -50,7 +50,7 @@ class ApiServer:
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.01)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
+        site = web.TCPSite(self._runner, _HOST, self._port)
         await site.start()
         self._port = self._runner.addresses[0][1]
 

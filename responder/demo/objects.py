@@ -84,10 +84,10 @@ class Objects:
         self._subscribers.append(subscriber)
         return lambda: self._subscribers.remove(subscriber)
 
-    def compact(self, version: int | None = None) -> None:
-        """Forget the changes up to a version (all): a watch from there gets 410."""
+    def compact(self) -> None:
+        """Forget all changes: a watch from one of them gets 410."""
         for shelf in self._shelves.values():
-            shelf.forget(self._version if version is None else version)
+            shelf.forget(self._version)
 
     # Writing, by the server's rules. Everything raises ApiFault.
 

@@ -38,7 +38,6 @@ class World:
         name: str,
         manifests: Sequence[Json],
         *,
-        namespace: str = "",
         policy: Json | None = None,
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
@@ -57,7 +56,7 @@ class World:
                 },
                 "spec": {
                     "project": "default",
-                    "destination": {"server": IN_CLUSTER, "namespace": namespace or name},
+                    "destination": {"server": IN_CLUSTER, "namespace": name},
                     "source": {"repoURL": url, "path": ".", "targetRevision": "main"},
                     **({"syncPolicy": policy} if policy is not None else {}),
                 },

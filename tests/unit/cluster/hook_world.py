@@ -72,8 +72,8 @@ def stamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def log_stamp(nanoseconds: int = 0) -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{nanoseconds:09d}Z"
+def log_stamp() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000000000Z")
 
 
 def running() -> Json:
@@ -150,9 +150,9 @@ class HookWorld:
         log = run.pods[0].containers[0].log if run is not None and run.pods else None
         return log.lines if log is not None else 0
 
-    async def text(self, name: str = "migrate", restart: int = 0, pod: int = 0) -> list[str]:
+    async def text(self, name: str = "migrate", restart: int = 0) -> list[str]:
         """What the store has of this log."""
-        log = self.container(name, restart, pod).log
+        log = self.container(name, restart).log
         chunk = await self.store.log(log.key) if log else None
         return list(chunk.texts) if chunk else []
 

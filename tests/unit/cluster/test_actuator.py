@@ -148,8 +148,8 @@ def runs(stage: Stage) -> None:
     stage.change({"operation": {"sync": {}}, "status": {"operationState": {"phase": "Running", "finishedAt": None}}})
 
 
-def stop(stage: Stage, finished: float = 5) -> StopRetries:
-    return StopRetries(action(stage, ActionKind.STOP_RETRIES), KEY, stage.uid, at(0), at(finished))
+def stop(stage: Stage) -> StopRetries:
+    return StopRetries(action(stage, ActionKind.STOP_RETRIES), KEY, stage.uid, at(0), at(5))
 
 
 def terminate(stage: Stage, *uids: str, by: str = "rule again") -> Terminate:
