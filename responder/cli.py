@@ -311,11 +311,14 @@ def _receivers(commands: Commands) -> None:
     parser = command(commands, "receivers", receivers, "send a test alert to one receiver, as a real one is sent")
     parser.add_argument("what", choices=["test"])
     parser.add_argument("name", metavar="NAME", help="of the receiver in responder.yaml")
+    parser.add_argument("--json", action="store_true", help="one object: receiver, taken, reason, detail")
     needs_config(parser)
 
 
 def _snippets(commands: Commands) -> None:
-    parser = command(commands, "snippets", snippets, "what to paste into neighbours")
+    parser = command(
+        commands, "snippets", snippets, "what to paste into neighbours", "YAML with its comments, as kubectl takes it."
+    )
     parser.add_argument("name", choices=["argocd"], help="argocd: for its argocd-notifications-cm")
 
 
@@ -353,5 +356,11 @@ def _store(commands: Commands) -> None:
     for parser in (backup, restore):
         parser.add_argument("file", type=Path, metavar="FILE")
     purge.add_argument("incident", metavar="INCIDENT")
-    for parser in (backup, restore, migrate, purge):
+    for parser, told in (
+        (backup, "store, file, bytes"),
+        (restore, "store, file, released"),
+        (migrate, "store"),
+        (purge, "store, incident, application"),
+    ):
+        parser.add_argument("--json", action="store_true", help=f"one object: {told}")
         needs_config(parser)

@@ -1,6 +1,7 @@
 """What each command does, in one short function. Heavy parts are imported by the command that needs them."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -134,13 +135,9 @@ def decisions(arguments: argparse.Namespace) -> int:
 
 
 def receivers(arguments: argparse.Namespace) -> int:
-    from responder.ports import ReceiverError
-    from responder.trying import send_test
+    from responder.trying import run_test
 
-    try:
-        return _configured(arguments, lambda settings: _say(send_test(settings, arguments.name)))
-    except ReceiverError as error:
-        return _could_not(f"{arguments.name}: {error.reason}: {error}")
+    return _configured(arguments, lambda settings: run_test(settings, arguments.name, as_json=arguments.json))
 
 
 def snippets(arguments: argparse.Namespace) -> int:
@@ -162,26 +159,26 @@ def doctor(arguments: argparse.Namespace) -> int:
 def run_backup(arguments: argparse.Namespace) -> int:
     from responder.keeping import back_up
 
-    return _configured(arguments, lambda settings: _say(back_up(settings, arguments.file)))
+    return _configured(arguments, lambda settings: _done(arguments, *back_up(settings, arguments.file)))
 
 
 def run_restore(arguments: argparse.Namespace) -> int:
     from responder.keeping import put_back
 
-    return _configured(arguments, lambda settings: _say(put_back(settings, arguments.file)))
+    return _configured(arguments, lambda settings: _done(arguments, *put_back(settings, arguments.file)))
 
 
 def run_migrate(arguments: argparse.Namespace) -> int:
     from responder.keeping import migrate
 
-    return _configured(arguments, lambda settings: _say(migrate(settings)))
+    return _configured(arguments, lambda settings: _done(arguments, *migrate(settings)))
 
 
 def run_purge(arguments: argparse.Namespace) -> int:
     from responder.keeping import purge
 
     try:
-        return _configured(arguments, lambda settings: _say(purge(settings, arguments.incident)))
+        return _configured(arguments, lambda settings: _done(arguments, *purge(settings, arguments.incident)))
     except LookupError as error:
         return _bad_input([str(error.args[0])])
 
@@ -197,6 +194,10 @@ def _configured(arguments: argparse.Namespace, work: "Callable[[Settings], int]"
         return _bad_input(error.problems)
     except StoreError as error:
         return _could_not(str(error))
+
+
+def _done(arguments: argparse.Namespace, text: str, value: object) -> int:
+    return _say(json.dumps(value) if arguments.json else text)
 
 
 def _say(text: str) -> int:

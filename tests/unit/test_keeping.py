@@ -1,6 +1,7 @@
 """Backup, restore, migrate and purge, as they are typed."""
 
 import asyncio
+import json
 import sqlite3
 from pathlib import Path
 
@@ -74,6 +75,22 @@ async def test_migrate_says_that_the_store_has_this_version_s_schema(
     await store.close()
     assert await asyncio.to_thread(main, ["migrate", "--config", config]) == 0
     assert capsys.readouterr().out == f"{tmp_path}/responder.db has the schema of this version\n"
+
+
+async def test_a_program_is_told_each_of_them_in_one_object(
+    store: SqliteStore, config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def told(*command: str) -> object:
+        assert await asyncio.to_thread(main, [*command, "--json", "--config", config]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    copy, held = tmp_path / "copy.db", str(tmp_path / "responder.db")
+    await store.close()
+    backup = await told("backup", str(copy))
+    assert backup == {"store": held, "file": str(copy), "bytes": copy.stat().st_size}
+    assert await told("purge", "i1") == {"store": held, "incident": "i1", "application": "argocd/orders"}
+    assert await told("restore", str(copy)) == {"store": held, "file": str(copy), "released": False}
+    assert await told("migrate") == {"store": held}
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["purge", "i1"], ["backup", "/nowhere/copy.db"]])

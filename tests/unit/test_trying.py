@@ -56,6 +56,21 @@ async def test_what_the_receiver_refuses_is_told(
     assert capsys.readouterr().err.startswith(told)
 
 
+async def test_a_program_is_told_whether_it_was_taken(
+    config: str, chat: Chat, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["receivers", "test", "dba", "--json", "--config", config]
+    assert await asyncio.to_thread(main, command) == 0
+    assert json.loads(capsys.readouterr().out) == {"receiver": "dba", "taken": True, "reason": "", "detail": ""}
+    chat.status = 500
+    assert await asyncio.to_thread(main, command) == 4
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {
+        "receiver": "dba", "taken": False, "reason": "server-error", "detail": "HTTP 500: no_service",
+    }  # fmt: skip
+    assert told.err == ""
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
