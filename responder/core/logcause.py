@@ -25,8 +25,10 @@ _STATEMENT = 28  # from here on a database speaks
 _TOOL = 36  # and from here on the migration tool
 _AFTERWARDS = frozenset({"frame", "late", "line", "said"})  # a beginning that is told when it has failed
 _OWN_TABLE = re.compile(
-    r"(?i)(?:relation|table) \W?[\w.`\"]*(?:migrations?|schema_history|schema_version|directus_\w+)\W+(?:does|doesn)"
+    r"(?i)(?:relation|table) \W?[\w.`\"]*(?:migrations?|schema_history|schema_version|aerich|directus_\w+)\W+"
+    r"(?:does|doesn|already)"
 )
+_ASKED = frozenset({Category.MISSING_OBJECT, Category.ALREADY_EXISTS})
 _NOTICE_LINES = 5
 _CODE_FIRST = re.compile(r"\s*SQL State\s*: ")  # of an error that is told line by line, its message two lines on
 _UNTIL_MESSAGE = 2
@@ -51,7 +53,7 @@ class Cause(msgspec.Struct, frozen=True):
 
 def find_cause(log: Findings, exit_code: int | None) -> Cause:
     failures = [f for f in log.saying(Says.FAILURE) if f.category is not Category.NONE]
-    failures = _without_probes(log, _without_notices(log, failures))
+    failures = _without_probes(log, _without_notices(log, failures), exit_code)
     if exit_code == 0:
         return _despite_success(log, failures)
     standing = _standing(log, failures)
@@ -82,15 +84,17 @@ def _without_notices(log: Findings, failures: list[Finding]) -> list[Finding]:
     return [f for f in failures if f.order not in within or not _MEMBER.search(f.line.text)]
 
 
-def _without_probes(log: Findings, failures: list[Finding]) -> list[Finding]:
-    """A program asks for its own tables to learn whether it is new here, and goes on when there are none."""
+def _without_probes(log: Findings, failures: list[Finding], exit_code: int | None) -> list[Finding]:
+    """A program asks for its own tables to learn whether it is new here, or makes them where there are none, and goes
+    on whatever the answer."""
     went_on = (f.order for f in log.saying(*_PROGRESS) if not _AFTERWARDS & f.groups.keys())
     last = max(went_on, default=-(1 << 62))
-    return [
-        f
-        for f in failures
-        if f.order >= last or f.category is not Category.MISSING_OBJECT or not _OWN_TABLE.search(f.line.text)
-    ]
+
+    def probe(f: Finding) -> bool:
+        over = f.order < last or (exit_code == 0 and f.category is Category.ALREADY_EXISTS)
+        return over and f.category in _ASKED and _OWN_TABLE.search(f.line.text) is not None
+
+    return [f for f in failures if not probe(f)]
 
 
 def _through_a_migration(log: Findings) -> bool:

@@ -103,6 +103,14 @@ def test_an_attempt_that_a_loop_says_it_repeats_is_handled_once_another_has_begu
     assert cause(f"{first}\n{first}", 0).category is Category.LOCK_TIMEOUT
 
 
+def test_a_tool_that_finds_its_own_table_goes_on() -> None:
+    made = "Table 'tortoise_migrations' already exists"  # what asyncmy prints of CREATE TABLE IF NOT EXISTS
+    assert cause(made, 0).category is Category.NONE
+    assert cause(f"{made}\n  Applying shop.0003_x...\n{GONE}").category is Category.MISSING_OBJECT
+    assert cause(f"  Applying shop.0003_x...\n{made}").category is Category.ALREADY_EXISTS
+    assert cause("ERROR 1050 (42S01): Table 'orders' already exists", 0).category is Category.ALREADY_EXISTS
+
+
 def test_nest_tries_again_and_says_when_it_got_through() -> None:
     nest = "[Nest] 17  - 11/21/2026, 10:00:00 AM  "
     again = "ERROR [TypeOrmModule] Unable to connect to the database. Retrying (1)..."
