@@ -54,6 +54,7 @@ def test_the_message_of_a_json_line_stands_first() -> None:
         ("2026-11-21T10:00:00.000Z  WARN 1 --- [main] .s.b.a.Reporter : connection refused", Tone.QUIET),
         ("[Nest] 1  - 11/21/2026, 10:00:00 AM     LOG [Loader] connection refused", Tone.SILENT),
         ("10:00:00.123 [main] DEBUG o.e.Migrate - connection refused", Tone.SILENT),
+        ("(1906, \"The value specified for generated column 'b' in table 'g' has been ignored\")", Tone.LOUD),
         ('NOTICE:  relation "x" already exists, skipping', Tone.SILENT),
         ('{"level":"error","msg":"skipping applying migrations on database default, encountered: x"}', Tone.LOUD),
         ('level=info msg="connection refused"', Tone.QUIET),
