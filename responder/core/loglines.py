@@ -51,7 +51,8 @@ _LEVEL = re.compile(
 _LOUD = re.compile(r"(?i)^(?:[\s>]+(?=\[))?[\[<(]?\b(?:error|fatal|critical|panic|severe|err)\b")
 _LOGFMT = re.compile(r"(?i)\b(?:level|lvl|severity)=\"?(?P<level>\w+)")
 _TOLERATED = re.compile(
-    r"(?i)(?<!you've )(?<!commands )(?<!' has been )\b(?:skipping(?! applying migrations)|skipped|ignored|ignoring|non-fatal)\b"
+    r"(?i)(?<!you've )(?<!commands )(?<!' has been )"
+    r"\b(?:skipping(?! applying migrations)|skipped|ignored|ignoring|non-fatal)\b"
 )
 _REPEATED = re.compile(r"(?i)\b(?:retrying|will retry|retry (?:in|after)|trying again in|not ready|still waiting)\b")
 # The database server's own log, run beside the migration: it repeats what the client says.
