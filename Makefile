@@ -24,7 +24,7 @@ demo: $(STAMP) ## show the main job; ONCE=1 plays it to the end and verifies it
 	@$(BIN)/responder demo $(if $(ONCE),--once)
 
 test: $(STAMP) ## all fast tests
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 4 --dist worksteal --ignore tests/browser -m "not real_cluster" $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist worksteal --ignore tests/browser -m "not real_cluster" $(ARGS)
 
 test-browser: $(STAMP) ## the pages in a real Chromium
 	@$(BIN)/pytest tests/browser $(ARGS)
