@@ -155,10 +155,9 @@ class RemoteRecorder:
 
     @contextmanager
     def _apart(self, hook: RemoteHook, container: str) -> Iterator[None]:
-        """A fault over one log must not end the recording of the others: here and not atop all."""
         try:
             yield
-        except Exception:
+        except Exception:  # here and not atop all: a fault over one log must not end the recording of the others
             logger.exception(
                 "logs of hook %s of cluster %s could not be read to their end", hook.run.name, self.cluster
             )
